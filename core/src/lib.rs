@@ -1,0 +1,17 @@
+//! The storage engine of rshelve.
+//!
+//! A concurrent B-tree whose pages live in a bounded cache, are read without locks under hazard
+//! pointers, are written copy-on-write by checkpoints, and are made durable between checkpoints
+//! by an optional write-ahead log. `ARCHITECTURE.md` at the top of the repository is the map:
+//! which layer knows what, and which way imports run.
+//!
+//! Most programs want the crate `rshelve` (sessions and cursors), which is built on this one.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub(crate) mod sync;
+
+pub mod base;
+pub mod io;
+
+pub use base::error::{Corruption, Error, Result};

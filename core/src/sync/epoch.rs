@@ -1,0 +1,90 @@
+//! Retiring small structures under readers that are pinned for the length of one operation.
+//!
+//! A reader [`pin`]s, follows pointers, and drops its [`Guard`] before any I/O, wait or return.
+//! Whoever unlinks a structure hands its destructor to [`Guard::defer`], which runs it when every
+//! reader that was pinned at that time has unpinned. Outside loom this is `crossbeam-epoch`
+//! (Fraser's epoch-based reclamation); under loom it is the simplest scheme that has the same
+//! contract, because loom needs to see each step.
+
+#[cfg(not(loom))]
+mod imp {
+    /// Proof that the current thread is pinned.
+    #[derive(Debug)]
+    pub struct Guard(crossbeam_epoch::Guard);
+
+    /// Pins the current thread until the guard is dropped.
+    #[inline]
+    pub fn pin() -> Guard {
+        Guard(crossbeam_epoch::pin())
+    }
+
+    impl Guard {
+        /// Runs `destroy` once nobody who is pinned now is pinned any more.
+        ///
+        /// # Safety
+        /// 1. What `destroy` frees is unreachable for whoever pins from now on.
+        /// 2. `destroy` may run on any thread, at any later time.
+        pub unsafe fn defer<F: FnOnce() + 'static>(&self, destroy: F) {
+            // SAFETY: the caller's (1) and (2) are exactly crossbeam's contract.
+            unsafe { self.0.defer_unchecked(destroy) }
+        }
+
+        /// Hands what was deferred on this thread to the collector.
+        pub fn flush(&self) {
+            self.0.flush();
+        }
+    }
+}
+
+#[cfg(loom)]
+mod imp {
+    use crate::sync::{Arc, Mutex};
+
+    type Destroy = Box<dyn FnOnce()>;
+
+    struct Registry {
+        pinned: usize,
+        deferred: Vec<Destroy>,
+    }
+
+    loom::lazy_static! {
+        static ref REGISTRY: Arc<Mutex<Registry>> =
+            Arc::new(Mutex::new(Registry { pinned: 0, deferred: Vec::new() }));
+    }
+
+    /// Proof that the current thread is pinned.
+    pub struct Guard(());
+
+    /// Pins the current thread until the guard is dropped.
+    pub fn pin() -> Guard {
+        REGISTRY.lock().pinned += 1;
+        Guard(())
+    }
+
+    impl Guard {
+        /// See the real one.
+        ///
+        /// # Safety
+        /// As the real one.
+        pub unsafe fn defer<F: FnOnce() + 'static>(&self, destroy: F) {
+            REGISTRY.lock().deferred.push(Box::new(destroy));
+        }
+
+        /// Nothing to do here.
+        pub fn flush(&self) {}
+    }
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let mut registry = REGISTRY.lock();
+            registry.pinned -= 1;
+            if registry.pinned == 0 {
+                let ready = std::mem::take(&mut registry.deferred);
+                drop(registry);
+                ready.into_iter().for_each(|destroy| destroy());
+            }
+        }
+    }
+}
+
+pub use imp::{Guard, pin};

@@ -1,0 +1,101 @@
+//! The facade over `std` and `parking_lot`: what every build but a loom one uses.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+pub use std::sync::Arc;
+pub use std::sync::atomic;
+pub use std::thread;
+
+/// A mutual-exclusion lock of one byte that parks, and never poisons.
+#[derive(Debug, Default)]
+pub struct Mutex<T: ?Sized>(parking_lot::Mutex<T>);
+
+/// Holds a [`Mutex`]; releases it when dropped.
+#[derive(Debug)]
+pub struct MutexGuard<'a, T: ?Sized>(parking_lot::MutexGuard<'a, T>);
+
+impl<T> Mutex<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Self(parking_lot::const_mutex(value))
+    }
+
+    /// The value, when nobody can hold the lock any more.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Waits for the lock.
+    #[inline]
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(self.0.lock())
+    }
+
+    /// The lock, if it is free now.
+    #[inline]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().map(MutexGuard)
+    }
+
+    /// The value; the borrow proves that nobody else holds the lock.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+/// A condition variable for [`Mutex`].
+#[derive(Debug, Default)]
+pub struct Condvar(parking_lot::Condvar);
+
+impl Condvar {
+    /// A condition that nobody waits for.
+    pub const fn new() -> Self {
+        Self(parking_lot::Condvar::new())
+    }
+
+    /// Releases the lock, sleeps until notified, and takes the lock again.
+    pub fn wait<'a, T: ?Sized>(&self, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.0.wait(&mut guard.0);
+        guard
+    }
+
+    /// Like [`Condvar::wait`], for at most `time`; the flag is true when the time ran out.
+    pub fn wait_timeout<'a, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        time: Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let timed_out = self.0.wait_for(&mut guard.0, time).timed_out();
+        (guard, timed_out)
+    }
+
+    /// Wakes one waiter.
+    pub fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// Wakes every waiter.
+    pub fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+pub use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
