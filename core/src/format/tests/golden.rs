@@ -1,0 +1,1 @@
+//! Images byte for byte.
