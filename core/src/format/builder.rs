@@ -103,7 +103,16 @@ impl PageBuilder {
     /// As [`push`](Self::push) does.
     #[inline]
     pub fn push_from(&mut self, image: &PageImage, slot: usize) {
-        self.push_run(image, slot..slot + 1);
+        if !self.takes_cells_of(image) {
+            return self.push_run_across_prefixes(image, slot..slot + 1);
+        }
+        let head = image.head(slot);
+        let cell = image.as_bytes().get(image.offset(slot)..image.cell_end(slot));
+        self.check_order(head);
+        self.heads.push(head);
+        self.offsets.push(self.cells.len() as u32);
+        self.cells.extend_from_slice(cell.unwrap_or_default());
+        self.check_joint(self.len() - 1);
     }
 
     /// Adds the cells in `slots` of `image`; with a few large copies when the prefixes have one
@@ -112,28 +121,46 @@ impl PageBuilder {
     /// # Panics
     /// As [`push`](Self::push) does.
     pub fn push_run(&mut self, image: &PageImage, slots: Range<usize>) {
-        if image.prefix_len as usize != self.prefix.len() || image.kind() != self.kind {
+        if !self.takes_cells_of(image) {
             return self.push_run_across_prefixes(image, slots);
         }
         if slots.is_empty() {
             return;
         }
-        debug_assert_eq!(image.prefix(), self.prefix, "prefixes of one length are the same");
         let begin = image.offset(slots.start);
         let end = image.cell_end(slots.end - 1);
         let heads = image.heads().get(slots.clone()).unwrap_or_default();
         let first = heads.first().map_or(0, |head| u64::from_le_bytes(*head));
-        assert!(self.heads.last().is_none_or(|last| *last <= first), "keys come in order");
+        self.check_order(first);
         let moved_to = self.cells.len();
         let joint = self.len();
         self.offsets.extend(slots.map(|slot| (image.offset(slot) - begin + moved_to) as u32));
         self.heads.extend(heads.iter().map(|head| u64::from_le_bytes(*head)));
         self.cells.extend_from_slice(image.as_bytes().get(begin..end).unwrap_or_default());
-        assert!(self.cells.len() <= IMAGE_BYTES_MAX, "an image of more than 4 GiB");
+        self.check_joint(joint);
+    }
+
+    /// Whether cells of `image` are, as they are, cells of this page.
+    #[inline]
+    fn takes_cells_of(&self, image: &PageImage) -> bool {
+        let same = image.prefix_len as usize == self.prefix.len() && image.kind() == self.kind;
         debug_assert!(
-            joint == 0 || self.rest(joint - 1) < self.rest(joint),
-            "keys ascend strictly"
+            !same || image.prefix() == self.prefix,
+            "prefixes of one length are the same"
         );
+        same
+    }
+
+    #[inline]
+    fn check_order(&self, head: u64) {
+        assert!(self.heads.last().is_none_or(|last| *last <= head), "keys come in order");
+    }
+
+    /// Checks what a copy from `slot` on has left behind.
+    #[inline]
+    fn check_joint(&self, slot: usize) {
+        assert!(self.cells.len() <= IMAGE_BYTES_MAX, "an image of more than 4 GiB");
+        debug_assert!(slot == 0 || self.rest(slot - 1) < self.rest(slot), "keys ascend strictly");
     }
 
     fn push_run_across_prefixes(&mut self, image: &PageImage, slots: Range<usize>) {
@@ -155,7 +182,7 @@ impl PageBuilder {
         assert!(self.kind.allows(tag), "a cell of another kind of page");
         debug_assert!(key.starts_with(&self.prefix), "keys begin with the prefix");
         let rest = KeyRest::of(key, prefix_len);
-        assert!(self.heads.last().is_none_or(|last| *last <= rest.head), "keys come in order");
+        self.check_order(rest.head);
         debug_assert!(
             self.rest(self.len().wrapping_sub(1)).is_none_or(|last| last < rest),
             "keys ascend strictly"

@@ -1,9 +1,5 @@
-//! An image that has been checked: its cells in key order, searched where they lie.
-//!
-//! This is the hot read path. A lookup touches the prefix, the cache lines of the heads that a
-//! binary search visits, one offset and one cell; no other cell, unless two heads are equal.
+//! An image that has been checked: its prefix, and its cells in key order.
 
-use std::cmp::Ordering;
 use std::fmt;
 
 use super::key::{HEAD_BYTES, KeyRest};
@@ -37,57 +33,6 @@ pub struct Cell<'a> {
 }
 
 impl PageImage {
-    /// Finds `key` as [`slice::binary_search`] does: `Ok` is its slot, `Err` the slot that it
-    /// would get.
-    #[inline]
-    pub fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let prefix_len = self.prefix_len as usize;
-        match key.get(..prefix_len).unwrap_or(key).cmp(self.prefix()) {
-            Ordering::Less => return Err(0),
-            Ordering::Greater => return Err(self.len()),
-            Ordering::Equal => {}
-        }
-        let rest = KeyRest::of(key, prefix_len);
-        let heads = self.heads();
-        let low = heads.partition_point(|head| u64::from_le_bytes(*head) < rest.head);
-        match heads.get(low) {
-            Some(head) if u64::from_le_bytes(*head) == rest.head => self.search_cells(low, &rest),
-            _ => Err(low),
-        }
-    }
-
-    /// Finds the child of an internal page that `key` belongs to: the last slot whose separator
-    /// is not greater. The separator of slot 0 counts as less than every key.
-    #[inline]
-    pub fn search_child(&self, key: &[u8]) -> usize {
-        match self.search(key) {
-            Ok(slot) => slot,
-            Err(slot) => slot.saturating_sub(1),
-        }
-    }
-
-    /// Finds `rest` among the cells from `low` on, the first whose head is the same.
-    fn search_cells(&self, low: usize, rest: &KeyRest<'_>) -> Result<usize, usize> {
-        // Nearly always the head occurs once, and this is the key or there is none.
-        match self.rest(low).cmp(rest) {
-            Ordering::Equal => return Ok(low),
-            Ordering::Greater => return Err(low),
-            Ordering::Less => {}
-        }
-        let mut low = low + 1;
-        let others = self.heads().get(low..).unwrap_or_default();
-        let mut high = low + others.partition_point(|head| u64::from_le_bytes(*head) <= rest.head);
-        while low < high {
-            let middle = low.midpoint(high);
-            match self.rest(middle).cmp(rest) {
-                Ordering::Equal => return Ok(middle),
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-            }
-        }
-        Err(low)
-    }
-
     /// What the page is for.
     #[inline]
     pub const fn kind(&self) -> PageKind {
@@ -162,15 +107,6 @@ impl PageImage {
     pub fn head(&self, slot: usize) -> u64 {
         assert!(slot < self.len(), "slot {slot} of {}", self.slots);
         self.heads().get(slot).map_or(0, |head| u64::from_le_bytes(*head))
-    }
-
-    /// How the key in `slot` compares with `key`.
-    #[inline]
-    pub fn compare(&self, slot: usize, key: &[u8]) -> Ordering {
-        let prefix_len = self.prefix_len as usize;
-        self.prefix()
-            .cmp(key.get(..prefix_len).unwrap_or(key))
-            .then_with(|| self.rest(slot).cmp(&KeyRest::of(key, prefix_len)))
     }
 
     #[inline]

@@ -103,6 +103,7 @@ pub fn separator<'a>(left_last: &[u8], right_first: &'a [u8]) -> &'a [u8] {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

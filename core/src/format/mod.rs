@@ -32,6 +32,7 @@ mod image;
 mod key;
 mod layout;
 mod parse;
+mod search;
 #[cfg(test)]
 mod tests;
 
