@@ -79,6 +79,7 @@ impl PageImage {
     #[inline]
     pub fn cell(&self, slot: usize) -> Cell<'_> {
         let cell = self.raw_cell(slot);
+        // Other bits than a tag's do not pass `parse`.
         Cell { tag: Tag::from_bits(cell.tag_bits).unwrap_or(Tag::Inline), bytes: cell.value }
     }
 

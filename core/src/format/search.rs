@@ -111,10 +111,10 @@ fn heads_below(heads: &[[u8; HEAD_BYTES]], head: u64) -> usize {
         let part_len = rest.len() / PARTS;
         let parts_below: usize =
             (1..PARTS).map(|part| rest.get(part * part_len).map_or(0, less)).sum();
-        // The head at the start of the last part counted is less, the one at its end is not:
-        // the answer lies behind the one and at most at the other.
+        // The heads that begin the first `parts_below` parts after the first are less, and the
+        // next one is not: what is left to count lies between.
         let begin = parts_below * part_len;
-        let end = if parts_below == PARTS - 1 { rest.len() } else { begin + part_len + 1 };
+        let end = if parts_below == PARTS - 1 { rest.len() } else { begin + part_len };
         below += begin;
         rest = rest.get(begin..end).unwrap_or_default();
     }
