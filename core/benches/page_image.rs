@@ -210,7 +210,10 @@ fn build() {
             builder.finish_image().bytes_len()
         }),
     );
-    time("copy of the bytes, for comparison", Box::new(|| black_box(image.as_bytes().to_vec()).len()));
+    time(
+        "copy of the bytes, for comparison",
+        Box::new(|| black_box(image.as_bytes().to_vec()).len()),
+    );
     time(
         "copy and parse",
         Box::new(|| PageImage::parse(image.as_bytes().into()).expect("it is whole").bytes_len()),
