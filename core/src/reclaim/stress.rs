@@ -1,6 +1,7 @@
 //! Real threads on both kinds of fences: what a model of memory cannot show, the machine may.
 
 use std::ptr::NonNull;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
@@ -24,11 +25,37 @@ unsafe fn free(object: *mut ()) {
     FREED.fetch_add(1, Ordering::Relaxed);
 }
 
-fn read_until(stop: &AtomicBool, word: &AtomicPtr<Page>, slot: &HazardSlot) {
+/// Memory that is in no processor's cache. Stores to it queue up in front of a hazard's store,
+/// so that a missing fence has a window of hundreds of nanoseconds and not of a few.
+struct Cold {
+    words: Vec<AtomicU64>,
+    random: u64,
+}
+
+impl Cold {
+    const WORD_COUNT: usize = if cfg!(miri) { 64 } else { 16 << 20 };
+
+    fn new() -> Cold {
+        Cold { words: (0..Self::WORD_COUNT as u64).map(AtomicU64::new).collect(), random: 1 }
+    }
+
+    fn store_some(&mut self) {
+        for _ in 0..48 {
+            self.random = self.random.wrapping_mul(6364136223846793005).wrapping_add(1);
+            let index = (self.random >> 33) as usize % self.words.len();
+            self.words[index].store(self.random, Ordering::Relaxed);
+        }
+    }
+}
+
+fn read_until(ready: &Barrier, stop: &AtomicBool, word: &AtomicPtr<Page>, slot: &HazardSlot) {
+    let mut cold = Cold::new();
+    ready.wait();
     while !stop.load(Ordering::Relaxed) {
+        cold.store_some();
         let found = slot.protect(|| NonNull::new(word.load(Ordering::Acquire)));
         let page = found.expect("the word always leads to a page");
-        for _ in 0..4 {
+        for _ in 0..200 {
             // SAFETY: pages of this test are never really freed.
             let state = unsafe { page.as_ref() }.state.load(Ordering::Relaxed);
             assert_eq!(state, ALIVE, "a protected page was freed");
@@ -37,21 +64,23 @@ fn read_until(stop: &AtomicBool, word: &AtomicPtr<Page>, slot: &HazardSlot) {
 }
 
 fn check(fences: Fences) {
-    let page_count = if cfg!(miri) { 200 } else { 100_000 };
+    let page_count = if cfg!(miri) { 200 } else { 300_000 };
     let domain = HazardDomain::new(fences);
     let pages: Vec<Page> = (0..page_count).map(|_| Page { state: AtomicU64::new(ALIVE) }).collect();
     let address = |page: &Page| NonNull::from(page).as_ptr();
     let word = AtomicPtr::new(address(&pages[0]));
+    let ready = Barrier::new(3);
     let stop = AtomicBool::new(false);
     FREED.store(0, Ordering::Relaxed);
     thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..2 {
             let slot = HazardSlot::new(&domain);
             scope.spawn(|| {
                 let slot = slot;
-                read_until(&stop, &word, &slot);
+                read_until(&ready, &stop, &word, &slot);
             });
         }
+        ready.wait();
         for page in &pages[1..] {
             let old = word.swap(address(page), Ordering::AcqRel);
             let old = NonNull::new(old).expect("the word always leads to a page");
