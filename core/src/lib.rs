@@ -13,5 +13,6 @@ pub(crate) mod sync;
 
 pub mod base;
 pub mod io;
+pub mod wal;
 
 pub use base::error::{Corruption, Error, Result};
