@@ -45,43 +45,54 @@ fn mix(x: u64) -> u64 {
 
 fn search(heat: &str, per_page: usize, pages: usize) {
     let images: Vec<PageImage> = (0..pages).map(|page| image(page * per_page, per_page)).collect();
-    let count = if pages < 100 { 4_000_000 } else { 1_000_000 };
-    report(heat, "heads", per_page, pages, count, |page, key| {
-        let image = &images[page];
-        let slot = image.search(key).expect("every key is there");
-        image.cell(slot).bytes[0]
-    });
-    drop(images);
     let slotted: Vec<Slotted> =
         (0..pages).map(|page| Slotted::new(page * per_page, per_page)).collect();
-    report(heat, "naive", per_page, pages, count, |page, key| {
-        slotted[page].get(key).expect("every key is there")[0]
+    let heads = |page: usize, key: &[u8]| {
+        let slot = images[page].search(key).expect("every key is there");
+        images[page].cell(slot).bytes[0]
+    };
+    let naive = |page: usize, key: &[u8]| slotted[page].get(key).expect("every key is there")[0];
+    let per_round = if pages < 100 { 20_000 } else { 5_000 };
+    let mut ns = [(); 3].map(|()| Vec::new());
+    // Short rounds in turn, so that whatever else the machine does falls on both alike.
+    for round in 0..100 {
+        let round = Round { seed: round, count: per_round, pages, per_page };
+        ns[0].push(round.ns_per_lookup(|page, key| key[page % KEY_BYTES]));
+        ns[1].push(round.ns_per_lookup(heads));
+        ns[2].push(round.ns_per_lookup(naive));
+    }
+    let [empty, heads, naive] = ns.map(|mut ns| {
+        ns.sort_by(f64::total_cmp);
+        ns[ns.len() / 4]
     });
+    let (heads, naive) = (heads - empty, naive - empty);
+    println!(
+        "  {heat:4} image {heads:6.1} ns, slotted {naive:6.1} ns per lookup: {:.2} times",
+        naive / heads
+    );
 }
 
-/// Looks up keys at random, each chosen by what the one before found, so that lookups do not
-/// overlap.
-fn report(
-    heat: &str,
-    name: &str,
-    per_page: usize,
-    pages: usize,
+/// A run of lookups at random.
+struct Round {
+    seed: u64,
     count: usize,
-    get: impl Fn(usize, &[u8]) -> u8,
-) {
-    let run = |get: &dyn Fn(usize, &[u8]) -> u8, count: usize| {
-        let mut state = 1_u64;
+    pages: usize,
+    per_page: usize,
+}
+
+impl Round {
+    /// Each key is chosen by what the lookup before found, so that lookups do not overlap.
+    fn ns_per_lookup(&self, get: impl Fn(usize, &[u8]) -> u8) -> f64 {
+        let mut state = mix(self.seed + 1);
         let start = Instant::now();
-        for _ in 0..count {
+        for _ in 0..self.count {
             state = mix(state);
-            let i = (state % (pages * per_page) as u64) as usize;
-            state = state.wrapping_add(u64::from(get(i / per_page, &key(i))));
+            let i = (state % (self.pages * self.per_page) as u64) as usize;
+            state = state.wrapping_add(u64::from(get(i / self.per_page, &key(i))));
         }
-        start.elapsed().as_nanos() as f64 / count as f64
-    };
-    let empty = run(&|page, key| key[page % KEY_BYTES], count);
-    let ns = (0..3).map(|_| run(&get, count)).fold(f64::MAX, f64::min);
-    println!("  {heat:4} {name:14} {:7.1} ns per lookup", ns - empty);
+        black_box(state);
+        start.elapsed().as_nanos() as f64 / self.count as f64
+    }
 }
 
 fn fill(builder: &mut PageBuilder, first: usize, count: usize, value: &[u8]) {
