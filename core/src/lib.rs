@@ -12,6 +12,7 @@
 pub(crate) mod sync;
 
 pub mod base;
+pub mod block;
 pub mod io;
 
 pub use base::error::{Corruption, Error, Result};
