@@ -220,9 +220,10 @@ impl Model {
             Op::Free { which, in_checkpoint } => self.free(which, in_checkpoint),
             Op::FreeTwice { which } => {
                 if let Some(&extent) = self.freed.get(which % self.freed.len().max(1)) {
-                    let in_use = self.live.iter().any(|live| {
-                        live.offset < extent.end() && extent.offset < live.end()
-                    });
+                    let in_use = self
+                        .live
+                        .iter()
+                        .any(|live| live.offset < extent.end() && extent.offset < live.end());
                     if !in_use && self.list.is_none_or(|list| list != extent) {
                         assert!(self.allocator.clone().free(extent, false).is_err());
                     }
@@ -278,9 +279,8 @@ impl Model {
             let unit = |offset: u64| ((offset - FIRST_EXTENT) / UNIT_BYTES) as usize;
             list.iter().flat_map(|extent| unit(extent.offset)..unit(extent.end())).collect()
         };
-        let marked: Vec<_> = (0..self.marks.len())
-            .filter(|&at| self.marks[at] == Mark::Available)
-            .collect();
+        let marked: Vec<_> =
+            (0..self.marks.len()).filter(|&at| self.marks[at] == Mark::Available).collect();
         assert_eq!(units(allocator.available()), marked, "available");
     }
 }

@@ -70,7 +70,10 @@ fn compression_is_kept_only_when_it_saves_a_unit() {
         let block = blocks.read(&address, BlockKind::Leaf).unwrap();
         let header = BlockHeader::decode(&block).unwrap();
         assert_eq!(header.compression == Compression::Snappy, compressed);
-        assert_eq!(address.extent().len < 4032_u64.next_multiple_of(UNIT_BYTES), payload.len() < 4000 || compressed);
+        assert_eq!(
+            address.extent().len < 4032_u64.next_multiple_of(UNIT_BYTES),
+            payload.len() < 4000 || compressed
+        );
     }
 }
 
@@ -86,7 +89,9 @@ fn batch_is_one_vectored_write() {
     let kinds: Vec<_> = storage.steps().iter().map(|step| step.kind()).collect();
     assert_eq!(kinds, ["allocate", "write"]);
     for (address, payload) in addresses.iter().zip(&payloads) {
-        assert!(blocks.read(address, BlockKind::Leaf).unwrap()[BLOCK_HEADER_BYTES..] == payload[..]);
+        assert!(
+            blocks.read(address, BlockKind::Leaf).unwrap()[BLOCK_HEADER_BYTES..] == payload[..]
+        );
     }
 }
 
@@ -94,7 +99,9 @@ fn batch_is_one_vectored_write() {
 fn damage_at_every_byte_of_a_block_is_found_and_located() {
     let (storage, blocks) = new_database();
     let compressible = text(2000);
-    for (kind, compression) in BlockKind::ALL.iter().zip([Compression::None, Compression::Snappy].iter().cycle()) {
+    for (kind, compression) in
+        BlockKind::ALL.iter().zip([Compression::None, Compression::Snappy].iter().cycle())
+    {
         let new = NewBlock::new(*kind, TABLE, *compression, &compressible);
         let address = blocks.write(&[new]).unwrap()[0];
         for at in 0..address.len_bytes() as usize {
@@ -169,7 +176,10 @@ fn read_only_blocks_refuse_to_write() {
     let blocks = Blocks::open(file, "spam".into(), false, Arc::default()).unwrap();
     assert!(matches!(blocks.write(&[]), Err(Error::ReadOnly { .. })));
     assert!(matches!(blocks.begin_checkpoint(), Err(Error::ReadOnly { .. })));
-    assert!(matches!(blocks.finish_checkpoint(CheckpointRoot::default()), Err(Error::ReadOnly { .. })));
+    assert!(matches!(
+        blocks.finish_checkpoint(CheckpointRoot::default()),
+        Err(Error::ReadOnly { .. })
+    ));
     blocks.trim();
     assert_eq!(storage.steps(), [], "not even a repair");
     storage.flip("spam", 4200, 1);

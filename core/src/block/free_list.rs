@@ -97,19 +97,20 @@ impl Blocks {
     }
 
     /// Writes the blocks of a list, each with the address of the next one.
-    fn write_chain(&self, payloads: Vec<Vec<u8>>, offsets: &[u64]) -> Result<Option<Address>> {
+    fn write_chain(&self, mut payloads: Vec<Vec<u8>>, offsets: &[u64]) -> Result<Option<Address>> {
         let due = self.superblock().generation.0 + 1;
         let mut next: Option<Address> = None;
         let mut outgoing = Vec::with_capacity(payloads.len());
-        for (mut payload, &offset) in payloads.into_iter().zip(offsets).rev() {
+        for (payload, &offset) in payloads.iter_mut().zip(offsets).rev() {
             let mut link = Vec::with_capacity(16);
             Address::encode_fixed(next.as_ref(), &mut link);
             if let Some(head) = payload.get_mut(..link.len()) {
                 head.copy_from_slice(&link);
             }
-            let empty =
-                NewBlock::new(BlockKind::FreeList, TableId::CATALOG, Compression::None, &[]);
-            let block = Outgoing::new(&empty, Cow::Owned(payload), offset, due);
+            let payload: &[u8] = payload;
+            let (kind, table) = (BlockKind::FreeList, TableId::CATALOG);
+            let block = NewBlock::new(kind, table, Compression::None, payload);
+            let block = Outgoing::new(&block, Cow::Borrowed(payload), offset, due);
             next = Some(block.address);
             outgoing.push(block);
         }
