@@ -13,6 +13,7 @@ pub(crate) mod sync;
 
 pub mod base;
 pub mod format;
+pub mod block;
 pub mod io;
 pub mod mvcc;
 pub mod reclaim;
