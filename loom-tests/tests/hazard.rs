@@ -11,10 +11,8 @@ use loom_tests::{check, check_control};
 use rshelve_core::internals::reclaim::{Fences, HazardDomain, HazardSlot};
 use rshelve_core::internals::weaken::Weakness;
 
-/// What loom says when a read and the free are not in order.
+/// What loom says when a read and the free are not in order, whichever comes first.
 const RACE: &str = "Causality violation";
-/// What the model says when a reader comes after the free.
-const LATE: &str = "a freed page was read";
 
 /// A page whose memory outlives the model, so that a reader which is wrong is caught, and not
 /// undefined. Freeing it is a write to `alive`, which loom checks against every read.
@@ -53,7 +51,7 @@ fn unmap(page: NonNull<Page>) {
 /// One read by the protocol; what `word` leads to must be alive for as long as the slot is set.
 fn read(word: &AtomicPtr<Page>, slot: &HazardSlot) {
     if let Some(page) = slot.protect(|| NonNull::new(word.load(Ordering::Acquire))) {
-        assert!(is_alive(page), "{LATE}");
+        assert!(is_alive(page), "a freed page was read");
     }
     slot.clear();
 }
@@ -76,21 +74,32 @@ fn nothing_is_forgotten(domain: &HazardDomain, pages: &[NonNull<Page>]) {
     }
 }
 
-/// Two readers, each with its slot; one replaces the page and then evicts the new one.
-fn evict() {
+/// Some readers, each with its slot, and one thread that leads the word through `pages` to
+/// nothing.
+fn read_beside_evict(reader_count: usize, page_count: usize) {
     let domain = HazardDomain::new(Fences::Portable);
-    let pages = [page(), page()];
+    let pages: Vec<_> = (0..page_count).map(|_| page()).collect();
     let word = Arc::new(AtomicPtr::new(pages[0].as_ptr()));
-    let readers: Vec<_> = (0..2)
+    let readers: Vec<_> = (0..reader_count)
         .map(|_| {
             let (slot, word) = (HazardSlot::new(&domain), Arc::clone(&word));
             thread::spawn(move || read(&word, &slot))
         })
         .collect();
-    replace(&word, pages[1].as_ptr(), &domain);
+    for page in &pages[1..] {
+        replace(&word, page.as_ptr(), &domain);
+    }
     replace(&word, std::ptr::null_mut(), &domain);
     readers.into_iter().for_each(|reader| reader.join().unwrap());
     nothing_is_forgotten(&domain, &pages);
+}
+
+fn evict() {
+    read_beside_evict(2, 1);
+}
+
+fn replace_and_evict() {
+    read_beside_evict(1, 2);
 }
 
 /// Two threads retire: the scan of one meets what the other retired, and one reader.
@@ -132,17 +141,18 @@ fn growth() {
 #[test]
 fn model_1_hazard_against_evict() {
     check("1 hazard against evict, two readers", evict);
+    check("1 hazard against evict, one reader, two pages", replace_and_evict);
     check("1 hazard against evict, two evictors", evict_twice);
 }
 
 #[test]
 fn model_1_needs_the_readers_fence() {
-    check_control("1 hazard against evict", Weakness::HazardReaderFence, LATE, evict);
+    check_control("1 hazard against evict", Weakness::HazardReaderFence, RACE, evict);
 }
 
 #[test]
 fn model_1_needs_the_scanners_fence() {
-    check_control("1 hazard against evict", Weakness::HazardScannerFence, LATE, evict);
+    check_control("1 hazard against evict", Weakness::HazardScannerFence, RACE, evict);
 }
 
 #[test]
@@ -157,5 +167,5 @@ fn model_2_registry_growth_against_scan() {
 
 #[test]
 fn model_2_needs_the_head_after_the_fence() {
-    check_control("2 registry growth", Weakness::RegistryHeadEarly, LATE, growth);
+    check_control("2 registry growth", Weakness::RegistryHeadEarly, RACE, growth);
 }
