@@ -26,6 +26,8 @@ impl Child {
         // usable in the child.
         match unsafe { libc::fork() } {
             0 => {
+                // SAFETY: asks for a signal that ends the child: none outlives a failed test.
+                unsafe { libc::alarm(90) };
                 let body = std::panic::AssertUnwindSafe(body);
                 let code = std::panic::catch_unwind(body).unwrap_or(101);
                 // SAFETY: ends the process.

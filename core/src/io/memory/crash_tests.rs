@@ -132,8 +132,8 @@ fn file_length_may_be_old_or_new() {
     let (storage, file) = setup();
     file.set_len(512).unwrap();
     assert_eq!(ways(&storage.history()), [runs(&[(1, 2048)]), runs(&[(1, 512)])].into());
-    file.allocate(0, 1024).unwrap();
-    // No longer without having been cut.
+    file.set_len(1024).unwrap();
+    // Never 1024 bytes of ones: the second step builds on the first.
     let expected = [runs(&[(1, 2048)]), runs(&[(1, 512)]), runs(&[(1, 512), (0, 512)])];
     assert_eq!(ways(&storage.history()), expected.into());
     file.sync_data(POINT).unwrap();
@@ -213,6 +213,25 @@ fn steps_of_one_name_happen_in_order_and_others_on_their_own() {
     let expected = [&[][..], &["a"], &["b"], &["c"], &["a", "b"], &["b", "c"]];
     let owned = expected.map(|names| names.iter().map(|name| name.to_string()).collect());
     assert_eq!(seen, owned.into());
+}
+
+#[test]
+fn rename_onto_a_name_comes_before_the_rename_from_it() {
+    let (storage, _file) = setup();
+    storage.plant("b", &[2; 3]);
+    storage.record(true);
+    storage.rename("spam", "b").unwrap();
+    storage.rename("b", "c").unwrap();
+    let history = storage.history();
+    let walk = history.walk_to(2);
+    let mut seen = BTreeSet::new();
+    for choice in walk.choices(4, 0) {
+        let image = walk.image(choice);
+        let lens = image.names().into_iter().map(|name| (image.peek(&name).unwrap().len(), name));
+        seen.insert(lens.map(|(len, name)| format!("{name}={len}")).collect::<Vec<_>>().join(" "));
+    }
+    // Never `c=3`: what was under `b` before was replaced, not renamed.
+    assert_eq!(seen, ["b=3 spam=2048", "b=2048", "c=2048"].map(String::from).into());
 }
 
 #[test]

@@ -126,7 +126,8 @@ impl File for MemoryFile {
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> Result<()> {
         let mut state = self.handle.shared.state();
         let fault = state.faults.strike(CallKind::Write);
-        let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let parts: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
+        let mut bytes = parts.concat();
         if !bytes.is_empty() {
             self.check_writable()?;
         }
