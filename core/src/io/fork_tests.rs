@@ -41,18 +41,35 @@ impl Child {
     }
 
     /// Waits for its end; its exit code, or minus the signal that ended it.
-    fn wait(self) -> i32 {
-        let mut status = 0;
-        // SAFETY: waits for our own child, writes into `status`.
-        let pid = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
-        assert_eq!(pid, self.0);
-        if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
+    fn wait(mut self) -> i32 {
+        self.reap()
     }
 
-    fn kill(self) {
+    fn kill(mut self) {
+        self.signal();
+        assert_eq!(self.reap(), -libc::SIGKILL);
+    }
+
+    fn signal(&self) {
         // SAFETY: sends a signal to our own child, not waited for yet.
         assert_eq!(unsafe { libc::kill(self.0, libc::SIGKILL) }, 0);
-        assert_eq!(self.wait(), -libc::SIGKILL);
+    }
+
+    fn reap(&mut self) -> i32 {
+        let pid = std::mem::take(&mut self.0);
+        let mut status = 0;
+        // SAFETY: waits for our own child, writes into `status`.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.0 != 0 {
+            self.signal();
+            self.reap();
+        }
     }
 }
 
@@ -140,13 +157,13 @@ fn child_does_not_keep_its_parents_lock_alive() {
     // The middle process takes the lock, forks, and dies without a word.
     let middle = Child::run(|| {
         let lock = take(&storage, Duration::ZERO).unwrap();
-        let _grandchild = Child::run(|| {
+        let grandchild = Child::run(|| {
             drop(go.take());
             (&says).write_all(b"!").unwrap();
             // Lives until the test lets go of its end of the pipe.
             i32::from((&waits).read_to_end(&mut Vec::new()).is_err())
         });
-        std::mem::forget(lock);
+        std::mem::forget((lock, grandchild));
         0
     });
     drop((says, waits));
