@@ -130,6 +130,9 @@ fn handed_over_lock_covers_the_new_file() {
         let new = storage.open("spam-new", OpenHow::CreateNew { mode: 0o600 }).unwrap();
         lock.hand_over(Arc::clone(&new), || Err(Error::invalid("no"))).unwrap_err();
         assert_eq!(lock.file().identity().unwrap(), old);
+        let probe = storage.open("spam-new", OpenHow::Existing).unwrap();
+        assert!(probe.try_lock(WRITER).unwrap(), "the new file stayed locked");
+        probe.unlock().unwrap();
         let rename = || storage.rename("spam-new", "spam").map_err(|_| Error::conflict());
         lock.hand_over(Arc::clone(&new), rename).unwrap();
         assert_eq!(lock.file().identity().unwrap(), new.identity().unwrap());
