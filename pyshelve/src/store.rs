@@ -30,7 +30,7 @@ pub struct Store {
 impl Store {
     /// Open a table of the database at `path`.
     #[staticmethod]
-    #[pyo3(signature = (path, mode, *, table="main", cache_bytes=128 << 20, durability="process",
+    #[pyo3(signature = (path, mode, *, table="main", cache_bytes=134217728, durability="process",
         compression=None, timeout=5.0, file_mode=0o666, metadata=""))]
     #[allow(clippy::too_many_arguments)]
     fn open(

@@ -1,7 +1,11 @@
 """Bytes in, bytes out: the storage engine under rshelve."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NoReturn, SupportsIndex, final, overload
+from typing import Any, Literal, NoReturn, final
+
+from typing_extensions import disjoint_base
+
+__all__ = ["CLOSED_TEXT", "MISSING_TEXT", "Scan", "ShelfCore", "Store", "error", "is_database"]
 
 CLOSED_TEXT: str
 MISSING_TEXT: str
@@ -67,6 +71,7 @@ class Scan(Iterator[Any]):
     def __iter__(self) -> Scan: ...
     def __next__(self) -> Any: ...
 
+@disjoint_base
 class ShelfCore:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> ShelfCore: ...
     def _bind(

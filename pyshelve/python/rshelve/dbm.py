@@ -56,7 +56,7 @@ class Database(MutableMapping[Any, Any]):
     def __setitem__(self, key: Data, value: Data) -> None:
         self._open_store().set(_data(key, "keys"), _data(value, "values"))
 
-    def setdefault(self, key: Data, default: Data = b"") -> bytes:
+    def setdefault(self, key: Data, default: Any = b"") -> Any:
         """Return the value at `key`; where there is none, store `default` first."""
         stored, value = _data(key, "keys"), _data(default, "values")
         store = self._open_store()

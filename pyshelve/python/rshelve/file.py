@@ -233,6 +233,14 @@ class DbfilenameShelf(ShelfCore, Shelf[V], Generic[V]):
             A mapping, or an iterable of pairs.
         **kwds
             More pairs.
+
+        Examples
+        --------
+        >>> import rshelve
+        >>> with rshelve.open("cheese") as shelf:
+        ...     shelf.update({"brie": 0, "gouda": 0}, cheddar=0)
+        ...     len(shelf)
+        3
         """
         if not isinstance(self._dict, Database):
             super().update(other, **kwds)
@@ -445,6 +453,15 @@ def open(
     ...     shelf[b"\\x00\\x01"] = 3
     ...     len(shelf), b"\\x00\\x01" in shelf
     (1, True)
+
+    With ``writeback``, objects that were changed in place are written when the shelf is closed:
+
+    >>> with rshelve.open("lists", writeback=True) as shelf:
+    ...     shelf["a"] = []
+    ...     shelf["a"].append(1)
+    >>> with rshelve.open("lists") as shelf:
+    ...     shelf["a"]
+    [1]
     """
     return DbfilenameShelf(
         filename,
@@ -482,8 +499,8 @@ def _reopen(cls: Callable[..., Any], path: str, flag: str, arguments: Mapping[st
     return cls(path, flag, **arguments)
 
 
-def _forgetting(identity: int) -> Callable[[object], None]:
-    return lambda _: _open_shelves.pop(identity, None) and None
+def _forgetting(identity: int) -> Callable[[object], object]:
+    return lambda _: _open_shelves.pop(identity, None)
 
 
 @atexit.register

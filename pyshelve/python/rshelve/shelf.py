@@ -101,6 +101,12 @@ class Shelf(shelve.Shelf[V]):
         value: V = self.deserializer(stored if type(stored) is bytes else bytes(stored))
         return value
 
+    def _cached(self, key: Any) -> V:
+        # A close that failed leaves what it could not write for `cache` to show, not for reads.
+        if isinstance(self.dict, ClosedDict):
+            raise ValueError(CLOSED_TEXT)
+        return self.cache[key]
+
     def _remember(self, key: Any, value: V, stored: bytes) -> V:
         """Under writeback, keep `value` with the bytes that it came from; the first one stays."""
         if not self.writeback:
@@ -113,7 +119,7 @@ class Shelf(shelve.Shelf[V]):
     def __getitem__(self, key: Any) -> V:
         encoded = self._encode(key)
         if key in self.cache:
-            return self.cache[key]
+            return self._cached(key)
         try:
             stored = self.dict[encoded]
         except KeyError:
@@ -137,7 +143,7 @@ class Shelf(shelve.Shelf[V]):
         """
         encoded = self._encode(key)
         if key in self.cache:
-            return self.cache[key]
+            return self._cached(key)
         try:
             stored = self.dict[encoded]
         except KeyError:
