@@ -8,7 +8,7 @@
 //! 1. Whatever may block or touch the disk runs detached from the interpreter; only a `get` that
 //!    finds its page in memory, and counting rows, are too short for that.
 //! 2. No lock is held while attaching or while Python code runs.
-//! 3. A handle made before a fork is refused in the child ([`fork`]).
+//! 3. A handle made before a fork is refused in the child (`fork.rs`).
 #![forbid(unsafe_code)]
 
 mod errors;

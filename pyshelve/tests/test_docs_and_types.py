@@ -35,7 +35,7 @@ def _mypy(*arguments: str) -> None:
 
 
 def test_package_passes_mypy_strict() -> None:
-    _mypy("mypy", "--strict", str(Path(rshelve.__file__).parent))
+    _mypy("mypy", "--strict", str(_ROOT / "pyshelve" / "python" / "rshelve"))
 
 
 def test_user_code_gets_types(tmp_path: Path) -> None:
