@@ -85,28 +85,15 @@ pub fn acquire(path: &Path, options: DatabaseOptions) -> Result<Arc<Engine>, Ref
     if let Some(engine) = registry.join(&path, &options)? {
         return Ok(engine);
     }
-    // Our slot keeps others waiting from here on, so every way out settles it.
+    // Our slot keeps others waiting from here on; every way out settles it.
+    let opening = Opening { registry, path: &path };
     let settings = Settings::of(&options);
     let mode = options.mode;
-    let opened = Connection::open(&path, options);
-    let mut slots = registry.slots.lock();
-    let at = slots.iter().position(|slot| slot.is_opening(&path));
-    let at = at.expect("the slot of an open in progress stays");
-    let outcome = match opened {
-        Ok(connection) => {
-            let engine = Arc::new(Engine { connection, settings });
-            slots[at].identity = identity(&path);
-            slots[at].state = State::Open { engine: Arc::clone(&engine), handles: 1 };
-            Ok(engine)
-        }
-        Err(error) => {
-            slots.swap_remove(at);
-            Err(if is_missing(&error, mode) { Refusal::Missing } else { error.into() })
-        }
-    };
-    drop(slots);
-    registry.settled.notify_all();
-    outcome
+    let connection = Connection::open(&path, options)
+        .map_err(|error| if is_missing(&error, mode) { Refusal::Missing } else { error.into() })?;
+    let engine = Arc::new(Engine { connection, settings });
+    opening.succeed(Arc::clone(&engine));
+    Ok(engine)
 }
 
 /// Gives a handle's share of `engine` back; the last one closes it.
@@ -136,6 +123,29 @@ pub fn release(engine: &Arc<Engine>) -> Result<(), Refusal> {
     Ok(closed?)
 }
 
+/// A slot whose engine is being opened; dropped, it makes way for the next try.
+struct Opening<'r> {
+    registry: &'r Registry,
+    path: &'r Path,
+}
+
+impl Opening<'_> {
+    fn succeed(self, engine: Arc<Engine>) {
+        let mut slots = self.registry.slots.lock();
+        if let Some(slot) = slots.iter_mut().find(|slot| slot.is_opening(self.path)) {
+            slot.identity = identity(self.path);
+            slot.state = State::Open { engine, handles: 1 };
+        }
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.registry.slots.lock().retain(|slot| !slot.is_opening(self.path));
+        self.registry.settled.notify_all();
+    }
+}
+
 impl Registry {
     /// The engine of this file if there is one, after a place for it was taken if there is none.
     fn join(&self, path: &Path, options: &DatabaseOptions) -> Result<Option<Arc<Engine>>, Refusal> {
@@ -145,7 +155,7 @@ impl Registry {
             let identity = identity(path);
             let Some(slot) = slots.iter_mut().find(|slot| slot.is_of(path, identity)) else {
                 let (path, state) = (path.to_path_buf(), State::Opening);
-                slots.push(Slot { path, identity: None, state });
+                slots.push(Slot { path, identity, state });
                 return Ok(None);
             };
             if let State::Open { engine, handles } = &mut slot.state {

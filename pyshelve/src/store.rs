@@ -1,6 +1,5 @@
 //! `Store`: a handle on one table, as Python sees it.
 
-use std::fmt::Write;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Bound as Edge;
@@ -192,9 +191,7 @@ impl Store {
         self.handle.table()?;
         let snapshot = py.detach(|| self.handle.engine().connection.stats());
         let counters = PyDict::new(py);
-        let mut text = String::new();
-        write!(text, "{snapshot:?}").map_err(|_| PyValueError::new_err("no statistics"))?;
-        for (name, count) in counters_of(&text) {
+        for (name, count) in snapshot.named() {
             counters.set_item(name, count)?;
         }
         Ok(counters)
@@ -217,15 +214,6 @@ impl Store {
     fn __reduce__<'py>(&self) -> PyResult<Bound<'py, PyTuple>> {
         Err(pyo3::exceptions::PyTypeError::new_err("a Store cannot be pickled"))
     }
-}
-
-/// The counters in the debug form of a snapshot (`Name { a: 1, b: 2 }`), whose fields may grow.
-fn counters_of(text: &str) -> impl Iterator<Item = (&str, u64)> {
-    let fields = text.split_once('{').map_or("", |(_, fields)| fields);
-    fields.trim_end_matches(['}', ' ']).split(',').filter_map(|field| {
-        let (name, count) = field.split_once(':')?;
-        Some((name.trim(), count.trim().parse().ok()?))
-    })
 }
 
 /// Whether the file at `path` begins as this engine's files do.
