@@ -187,6 +187,29 @@ def test_exit_closes_silently_and_persists(path: str) -> None:
         assert shelf["a"] == [1]
 
 
+def test_exit_closes_what_a_daemon_thread_holds(path: str) -> None:
+    """Its frame is never taken down, so nothing would be collected."""
+    run = _run(
+        """
+        import sys, threading, rshelve
+        def hold(shelf, held):
+            shelf["a"] = []
+            shelf["a"].append(1)
+            held.set()
+            threading.Event().wait()
+        held = threading.Event()
+        shelf = rshelve.open(sys.argv[1], writeback=True)
+        threading.Thread(target=hold, args=(shelf, held), daemon=True).start()
+        held.wait()
+        """,
+        path,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert os.listdir(os.path.dirname(path)) == ["spam"]
+    with rshelve.open(path, "r") as shelf:
+        assert shelf["a"] == [1]
+
+
 def test_exit_with_an_exception_persists(path: str) -> None:
     run = _run(
         """
