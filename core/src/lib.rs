@@ -12,6 +12,20 @@
 pub(crate) mod sync;
 
 pub mod base;
+pub mod format;
+pub mod block;
 pub mod io;
+pub mod mvcc;
+pub mod reclaim;
+pub mod wal;
 
 pub use base::error::{Corruption, Error, Result};
+
+/// What the loom models, fault suites and fuzz targets of this workspace reach. Not an interface.
+#[doc(hidden)]
+#[cfg(any(loom, feature = "internals"))]
+pub mod internals {
+    #[cfg(loom)]
+    pub use crate::sync::weaken;
+    pub use crate::{mvcc, reclaim};
+}

@@ -23,3 +23,19 @@ pub fn crc32_of(parts: &[&[u8]]) -> u32 {
     }
     hasher.finalize()
 }
+
+/// The checksum of what `checksum` was computed over, followed by `parts`: so that a sum can be
+/// begun before all of its bytes are known.
+///
+/// ```
+/// use rshelve_core::base::checksum::{crc32, crc32_onward};
+/// assert_eq!(crc32_onward(crc32(b"12345"), &[b"67", b"89"]), crc32(b"123456789"));
+/// ```
+#[inline]
+pub fn crc32_onward(checksum: u32, parts: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(checksum);
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize()
+}

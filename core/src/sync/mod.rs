@@ -15,7 +15,11 @@ mod imp;
 mod imp;
 
 pub mod epoch;
+mod padded;
+#[cfg(loom)]
+pub mod weaken;
 
 pub use imp::{
     Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, thread,
 };
+pub use padded::Padded;

@@ -1,0 +1,572 @@
+//! The log that is being written: joins positions, segments and records.
+//!
+//! # Locks
+//!
+//! `preparing` before `active` before `segments`, each before those in `positions`. Only
+//! `preparing` is held across I/O: while the next segment is made, others go on appending into
+//! the current one.
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::base::error::{Error, Result};
+use crate::base::ids::{DatabaseId, Lsn};
+use crate::base::options::Durability;
+use crate::io::{Storage, SyncPoint};
+use crate::sync::Mutex;
+use crate::sync::atomic::{
+    AtomicBool,
+    Ordering::{AcqRel, Release},
+};
+use crate::wal::active::{Active, Place};
+use crate::wal::positions::{Positions, Ticket};
+use crate::wal::record::{
+    ALIGN_BYTES, FILLER, RECORD_HEADER_BYTES, RecordHeader, Seed, record_bytes,
+};
+use crate::wal::segment::{
+    HEADER_BYTES, Preparation, Prepared, Segment, SegmentHeader, Spare, prepare, segment_name,
+    segment_number, write_record,
+};
+
+/// The first segment of a log, in bytes: small, so that a small database opens fast.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+
+/// Segment files kept for reuse.
+const SPARES_MAX: usize = 2;
+
+/// The knobs of a log.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// What [`Registration::wait_committed`] waits for. [`Durability::Checkpoint`] has no log,
+    /// and is taken as [`Durability::Process`].
+    pub durability: Durability,
+    /// Copy records into a shared map where that works; otherwise write them.
+    pub map: bool,
+    /// The size of a segment file in bytes, but for the first, which is at most 1 MiB. 4 KiB to
+    /// 1 GiB; the default is 16 MiB. A record takes at most a quarter of it.
+    pub segment_bytes_max: u64,
+    /// Permission bits of a new segment, before the umask.
+    pub file_mode: u32,
+    /// Told when a segment is half full and [`Log::prepare_next`] should run; without it, the
+    /// thread whose append passed the middle prepares the next segment itself.
+    pub on_half_full: Option<Hook>,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            map: true,
+            segment_bytes_max: 16 << 20,
+            file_mode: 0o666,
+            on_half_full: None,
+        }
+    }
+}
+
+/// Something to call, on any thread and with no lock of the log held. It must not block.
+#[derive(Clone)]
+pub struct Hook(pub Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
+/// The log of an open database. Shared by all of its threads.
+#[derive(Debug)]
+pub struct Log {
+    storage: Arc<dyn Storage>,
+    base_name: String,
+    id: DatabaseId,
+    seed: Seed,
+    epoch: u32,
+    options: LogOptions,
+    positions: Positions,
+    /// The making of segments. Held across I/O.
+    preparing: Mutex<Preparing>,
+    /// Where the next record goes. Held for a few instructions per record.
+    active: Mutex<Active>,
+    /// Every segment that may hold a record and was not released, in order of position.
+    segments: Mutex<Vec<Arc<Segment>>>,
+    /// A segment's name is not durable yet. Set by who prepared it, before any record goes into
+    /// it; taken by the next sync.
+    folder_pending: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Preparing {
+    /// The next segment's number; unknown before the first.
+    number: Option<u64>,
+    spares: Vec<Spare>,
+}
+
+/// Where a record was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The record's position.
+    pub position: Lsn,
+    /// The position behind it, for [`Registration::wait_committed`].
+    pub end: Lsn,
+}
+
+/// A commit that holds back [`Log::lowest_registered`] until it is dropped. Drop it only after
+/// the commit is visible, or when nothing was appended that should be replayed.
+#[derive(Debug)]
+#[must_use = "a registration protects the commit only while it lives"]
+pub struct Registration<L: Deref<Target = Log>> {
+    log: L,
+    ticket: Ticket,
+}
+
+impl Log {
+    /// Starts an epoch at `start`, which must lie at or after the end of everything that was
+    /// replayed, and before which everything must be durable: in the data file by a checkpoint,
+    /// or in the log by [`Scan::sync`](crate::wal::Scan::sync). `epoch` must be greater than
+    /// any that was used before ([`Scan::next_epoch`](crate::wal::Scan::next_epoch)).
+    ///
+    /// Creates nothing on disk until the first record.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when an argument makes no sense.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        base_name: &str,
+        id: DatabaseId,
+        epoch: u32,
+        start: Lsn,
+        options: LogOptions,
+    ) -> Result<Self> {
+        if epoch == 0 {
+            return Err(Error::invalid("the log's epoch is zero; epochs start at one"));
+        }
+        if !start.0.is_multiple_of(ALIGN_BYTES) {
+            return Err(Error::invalid(format!("the log cannot start at {start}: not aligned")));
+        }
+        if !(4 << 10..=1 << 30).contains(&options.segment_bytes_max) {
+            return Err(Error::invalid(format!(
+                "log segments of {} bytes are out of range; give 4 KiB to 1 GiB",
+                options.segment_bytes_max
+            )));
+        }
+        Ok(Self {
+            storage,
+            base_name: base_name.to_owned(),
+            id,
+            seed: Seed::new(id),
+            epoch,
+            options,
+            positions: Positions::new(start),
+            preparing: Mutex::new(Preparing::default()),
+            active: Mutex::new(Active::default()),
+            segments: Mutex::new(Vec::new()),
+            folder_pending: AtomicBool::new(false),
+        })
+    }
+
+    /// Registers a commit, before it appends anything. Cheap.
+    #[inline]
+    pub fn register(&self) -> Registration<&Self> {
+        Registration { ticket: self.positions.register(), log: self }
+    }
+
+    /// The same, for a commit that outlives this borrow of the log.
+    pub fn register_owned(log: &Arc<Self>) -> Registration<Arc<Self>> {
+        Registration { ticket: log.positions.register(), log: Arc::clone(log) }
+    }
+
+    /// A position at or below every record of each commit that is registered now or later; the
+    /// end of the log when none is registered. A checkpoint asks first and takes its snapshot
+    /// then.
+    pub fn lowest_registered(&self) -> Lsn {
+        self.positions.lowest_registered()
+    }
+
+    /// The end of the log: the next record goes there or later.
+    pub fn end(&self) -> Lsn {
+        self.positions.end()
+    }
+
+    /// Everything before this position is durable.
+    pub fn synced(&self) -> Lsn {
+        self.positions.synced()
+    }
+
+    /// The epoch of the records that are written.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// How many bytes of log there are from `lsn` to the end.
+    pub fn bytes_since(&self, lsn: Lsn) -> u64 {
+        self.end().0.saturating_sub(lsn.0)
+    }
+
+    /// The longest payload of one record, in bytes; longer ones go in several.
+    pub fn payload_bytes_max(&self) -> u64 {
+        self.options.segment_bytes_max / 4 - RECORD_HEADER_BYTES
+    }
+
+    /// The failure that sealed the log, if any.
+    pub fn failure(&self) -> Option<Arc<Error>> {
+        self.positions.failure()
+    }
+
+    /// Makes every record durable whose append had returned and has no unfinished one before
+    /// it; the result is the position before which everything is. Those who commit meanwhile
+    /// share it.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when this sync or something earlier failed; the log is sealed.
+    pub fn sync(&self, point: SyncPoint) -> Result<Lsn> {
+        let target = self.positions.filled();
+        self.sync_through(target, point).map_err(failed)
+    }
+
+    /// Returns when everything before `lsn` is durable. One of those who wait syncs for all.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] when the log has failed; [`Error::Invalid`] when `lsn` lies
+    /// behind the end of the log.
+    pub fn sync_to(&self, lsn: Lsn) -> Result<()> {
+        if lsn > self.end() {
+            return Err(Error::invalid(format!("the log ends before position {lsn}")));
+        }
+        self.positions.wait_filled(lsn)?;
+        self.sync_through(lsn, SyncPoint::Commit).map(|_| ())
+    }
+
+    fn sync_through(&self, target: Lsn, point: SyncPoint) -> Result<Lsn> {
+        self.positions.sync_through(target, |through| self.sync_files(through, point))
+    }
+
+    /// Called by one leader at a time.
+    fn sync_files(&self, through: Lsn, point: SyncPoint) -> Result<()> {
+        let synced = self.positions.synced();
+        let dirty: Vec<_> = self
+            .segments
+            .lock()
+            .iter()
+            .filter(|segment| segment.end() > synced && segment.start() < through)
+            .map(Arc::clone)
+            .collect();
+        for segment in dirty {
+            let outcome = segment.file.sync_data(point);
+            outcome.map_err(|error| Error::io("sync", &segment.label, error))?;
+        }
+        // AcqRel: pairs with the Release in `prepare_with`; the name was there before the flag.
+        if self.folder_pending.swap(false, AcqRel) {
+            let outcome = self.storage.sync_folder(SyncPoint::Folder);
+            outcome.map_err(|error| Error::io("sync the folder of", &self.label(), error))?;
+        }
+        Ok(())
+    }
+
+    fn label(&self) -> Arc<str> {
+        self.storage.display(&self.base_name).into()
+    }
+
+    /// Prepares the segment after the current one, if that was not done. Others go on appending.
+    ///
+    /// # Errors
+    /// [`Error::Full`] does not stick; [`Error::Failed`] does.
+    pub fn prepare_next(&self) -> Result<()> {
+        self.prepare_with(&mut self.preparing.lock(), 0)
+    }
+
+    fn prepare_with(&self, preparing: &mut Preparing, record_bytes: u64) -> Result<()> {
+        let (start, first) = {
+            let active = self.active.lock();
+            if active.next.is_some() || active.closed {
+                return Ok(());
+            }
+            match active.segment_end() {
+                Some(end) => (end, false),
+                None => (self.end(), true),
+            }
+        };
+        let usual = self.options.segment_bytes_max;
+        let usual = if first { usual.min(FIRST_SEGMENT_BYTES) } else { usual };
+        let needed = HEADER_BYTES + record_bytes + RECORD_HEADER_BYTES;
+        let mut size_bytes = usual.max(needed.next_multiple_of(4096));
+        let spare = if first { None } else { preparing.spares.pop() };
+        if let Some(spare) = &spare {
+            size_bytes = spare.size_bytes;
+        }
+        let header = SegmentHeader { id: self.id, epoch: self.epoch, start, size_bytes };
+        // The first segment of a log that need not survive a power loss is left to the first
+        // sync, so that opening a small database and writing a little stays quick.
+        let sync = !first || self.options.durability == Durability::Sync;
+        let (file_mode, map) = (self.options.file_mode, self.options.map);
+        let how = Preparation { header, file_mode, map, sync };
+        let prepared = self.prepare_file(preparing, spare, how)?;
+        if !sync {
+            // Release: pairs with the swap in `sync_files`.
+            self.folder_pending.store(true, Release);
+        }
+        self.active.lock().next = Some(prepared);
+        Ok(())
+    }
+
+    fn prepare_file(
+        &self,
+        preparing: &mut Preparing,
+        spare: Option<Spare>,
+        how: Preparation,
+    ) -> Result<Prepared> {
+        let mut number = match preparing.number {
+            Some(number) => number,
+            None => self.first_free_number()?,
+        };
+        let name = segment_name(&self.base_name, number);
+        let label: Arc<str> = self.storage.display(&name).into();
+        number += 1;
+        preparing.number = Some(number);
+        prepare(&*self.storage, name, spare, how).map_err(|error| {
+            use io::ErrorKind::{QuotaExceeded, StorageFull};
+            if matches!(error.kind(), StorageFull | QuotaExceeded) {
+                return Error::Full { file: label, needed_bytes: how.header.size_bytes };
+            }
+            self.seal(Error::io("prepare", &label, error))
+        })
+    }
+
+    fn first_free_number(&self) -> Result<u64> {
+        let names = self.storage.list(&format!("{}-wal", self.base_name));
+        let names = names.map_err(|error| self.seal(Error::io("list", &self.label(), error)))?;
+        let numbers = names.iter().filter_map(|name| segment_number(&self.base_name, name));
+        // At the far end of the numbers somebody played a trick; creating the file then fails.
+        Ok(numbers.max().unwrap_or(0).saturating_add(1))
+    }
+
+    /// Seals the log; the result is what the caller, whose record was not begun, is told.
+    fn seal(&self, error: Error) -> Error {
+        self.positions.fail(error);
+        self.positions.check().map_or_else(failed, |()| Error::Closed { what: "the log" })
+    }
+
+    /// Reserves the positions of a record, in the next segment if the current one is full.
+    #[inline]
+    fn reserve(&self, size_bytes: u64) -> Result<Place<'_>> {
+        {
+            let mut active = self.active.lock();
+            if active.fits(&self.positions, size_bytes) && !active.closed {
+                return Ok(active.place(&self.positions, size_bytes));
+            }
+        }
+        self.reserve_in_next(size_bytes)
+    }
+
+    #[cold]
+    fn reserve_in_next(&self, size_bytes: u64) -> Result<Place<'_>> {
+        loop {
+            self.positions.check().map_err(failed)?;
+            let mut active = self.active.lock();
+            if active.closed {
+                return Err(Error::Closed { what: "the log" });
+            }
+            if active.fits(&self.positions, size_bytes) {
+                return Ok(active.place(&self.positions, size_bytes));
+            }
+            let Some(next) = active.next.take() else {
+                drop(active);
+                let mut preparing = self.preparing.lock();
+                self.prepare_with(&mut preparing, size_bytes)?;
+                continue;
+            };
+            self.segments.lock().push(Arc::clone(&next.segment));
+            let filler = active.switch(&self.positions, next);
+            drop(active);
+            if let Some(filler) = filler {
+                self.write_filler(filler)?;
+            }
+        }
+    }
+
+    fn write_filler(&self, place: Place<'_>) -> Result<()> {
+        let header = RecordHeader {
+            len: 0,
+            position: place.reserved.start(),
+            synced: self.positions.synced(),
+            epoch: self.epoch,
+            kind: FILLER,
+        };
+        self.write(place, &header.encode(self.seed.sum(&[])), &[]).map_err(failed)
+    }
+
+    /// Copies a record to its place and marks it filled.
+    #[inline]
+    fn write(
+        &self,
+        place: Place<'_>,
+        header: &[u8; RECORD_HEADER_BYTES as usize],
+        parts: &[&[u8]],
+    ) -> Result<()> {
+        match write_record(&place.windows, place.reserved.start(), header, parts) {
+            Ok(()) => {
+                place.reserved.fill();
+                Ok(())
+            }
+            Err(error) => {
+                place.reserved.fail(error);
+                self.positions.check()
+            }
+        }
+    }
+
+    fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<Written> {
+        let payload_bytes = parts.iter().map(|part| part.len() as u64).sum();
+        let len = match u32::try_from(payload_bytes) {
+            Ok(len) if payload_bytes <= self.payload_bytes_max() && kind != FILLER => len,
+            _ => return Err(self.refuse(kind, payload_bytes)),
+        };
+        self.positions.check().map_err(failed)?;
+        let payload_sum = self.seed.sum(parts);
+        let place = self.reserve(record_bytes(payload_bytes))?;
+        let (position, end) = (place.reserved.start(), place.reserved.end());
+        let synced = self.positions.synced();
+        let header = RecordHeader { len, position, synced, epoch: self.epoch, kind };
+        let half_full = place.half_full;
+        self.write(place, &header.encode(payload_sum), parts)?;
+        if half_full {
+            self.half_full();
+        }
+        Ok(Written { position, end })
+    }
+
+    #[cold]
+    fn refuse(&self, kind: u8, payload_bytes: u64) -> Error {
+        if kind == FILLER {
+            return Error::invalid(format!("log records of kind {kind} are the log's own"));
+        }
+        let most = self.payload_bytes_max();
+        Error::invalid(format!(
+            "a log record of {payload_bytes} bytes is too long; split it into pieces of {most}"
+        ))
+    }
+
+    #[cold]
+    fn half_full(&self) {
+        match &self.options.on_half_full {
+            Some(hook) => (hook.0)(),
+            // What is wrong is said to whoever cannot go on without the segment.
+            None => drop(self.prepare_next()),
+        }
+    }
+
+    /// Gives up the segments that lie wholly before `before`: a few are kept to be used again,
+    /// the rest is removed. A durable superblock must say to replay from `before` or later.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a file cannot be removed; it is not looked at again.
+    pub fn release(&self, before: Lsn) -> Result<()> {
+        let before = before.min(self.positions.filled());
+        let mut preparing = self.preparing.lock();
+        let released: Vec<_> = {
+            let mut segments = self.segments.lock();
+            let count = segments.iter().take_while(|segment| segment.end() <= before).count();
+            segments.drain(..count).collect()
+        };
+        let mut outcome = Ok(());
+        for segment in released {
+            let size_bytes = segment.header.size_bytes;
+            let usual = size_bytes == self.options.segment_bytes_max;
+            if usual && preparing.spares.len() < SPARES_MAX {
+                let (name, file) = (segment.name.clone(), Arc::clone(&segment.file));
+                preparing.spares.push(Spare { name, file, size_bytes });
+            } else {
+                outcome = outcome.and(self.remove(&segment.name));
+            }
+        }
+        outcome
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        match self.storage.remove(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &self.storage.display(name).into(), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses appends from now on, and waits for those under way.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] when the log has failed.
+    pub fn close(&self) -> Result<()> {
+        self.active.lock().closed = true;
+        self.positions.wait_filled(self.end())
+    }
+
+    /// Closes the log and removes its files, oldest first. For after the last checkpoint: a
+    /// durable superblock must say to replay from the end of the log, so that whatever a crash
+    /// leaves of the segments holds nothing to replay.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a file cannot be removed; the others are, nevertheless.
+    pub fn remove_all(&self) -> Result<()> {
+        self.active.lock().closed = true;
+        let mut preparing = self.preparing.lock();
+        let spares = std::mem::take(&mut preparing.spares);
+        let segments = std::mem::take(&mut *self.segments.lock());
+        let next = self.active.lock().next.take();
+        if spares.is_empty() && segments.is_empty() && next.is_none() {
+            return Ok(());
+        }
+        let mut names: Vec<_> = spares.into_iter().map(|spare| spare.name).collect();
+        names.extend(segments.iter().map(|segment| segment.name.clone()));
+        names.extend(next.map(|next| next.segment.name.clone()));
+        let mut outcome = Ok(());
+        for name in &names {
+            outcome = outcome.and(self.remove(name));
+        }
+        let synced = self.storage.sync_folder(SyncPoint::Folder);
+        outcome.and(synced.map_err(|error| Error::io("sync the folder of", &self.label(), error)))
+    }
+}
+
+/// What somebody is told whose record was not begun when the log failed: it did not happen.
+fn failed(error: Error) -> Error {
+    match error {
+        Error::OutcomeUnknown { first } => Error::Failed { first },
+        other => other,
+    }
+}
+
+impl<L: Deref<Target = Log>> Registration<L> {
+    /// Writes a record, its payload given in parts, and returns where it lies. `kind` is the
+    /// caller's; 255 is taken.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when there is no room for a new segment, [`Error::Failed`] when the log
+    /// failed before, [`Error::Invalid`] for a payload beyond [`Log::payload_bytes_max`],
+    /// [`Error::Closed`]: nothing was written. [`Error::OutcomeUnknown`] when the copy failed.
+    #[inline]
+    pub fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<Written> {
+        self.log.append(kind, parts)
+    }
+
+    /// Parks until nothing before `end` is missing from the log, and, with
+    /// [`Durability::Sync`], until it is durable. After this the commit may become visible.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] when the log failed meanwhile.
+    #[inline]
+    pub fn wait_committed(&self, end: Lsn) -> Result<()> {
+        self.log.positions.wait_filled(end)?;
+        if self.log.options.durability == Durability::Sync {
+            self.log.sync_through(end, SyncPoint::Commit)?;
+        }
+        Ok(())
+    }
+}
+
+impl<L: Deref<Target = Log>> Drop for Registration<L> {
+    fn drop(&mut self) {
+        self.log.positions.deregister(&mut self.ticket);
+    }
+}
