@@ -43,7 +43,7 @@ step_rust() {
 step_fmt() { cargo fmt --all --check; }
 step_clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
 step_doctest() { cargo test --workspace --doc --no-fail-fast; }
-step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items; }
+step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps; }
 step_deny() {
   cargo deny --version >/dev/null 2>&1 || skip "cargo-deny is not installed" || return
   cargo deny --offline check licenses bans sources

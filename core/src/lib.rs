@@ -12,8 +12,8 @@
 pub(crate) mod sync;
 
 pub mod base;
-pub mod format;
 pub mod block;
+pub mod format;
 pub mod io;
 pub mod mvcc;
 pub mod reclaim;
