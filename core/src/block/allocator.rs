@@ -31,10 +31,13 @@ pub(super) struct Allocator {
     finishing: ExtentList,
     /// The blocks of the durable superblock's free list, which are in use until the next one is.
     list_blocks: ExtentList,
-    /// Freed by these checkpoints and durably so, but reached by an older one that is pinned.
-    held: Vec<(Generation, ExtentList)>,
+    /// Freed by these checkpoints and durably so, but reached by an older one that is pinned, in
+    /// this process or by a reader in another one. In ascending order.
+    held: Vec<(Generation, AvailableExtents)>,
     /// Checkpoints that somebody reads, and how many do. Named checkpoints will be entries here.
     pins: BTreeMap<Generation, usize>,
+    /// The last checkpoint whose frees no reader in another process reaches, as far as is known.
+    unread: Generation,
     /// The end of the allocated part: no byte behind it is in use. At most `file_bytes`.
     end: u64,
     /// How far the file is known to be backed by storage.
@@ -66,7 +69,8 @@ pub(super) enum Misplaced {
 pub(super) struct FreeSnapshot {
     /// Available now, in the order of the file.
     pub(super) available: Vec<Extent>,
-    /// Released by this checkpoint, in the order of the file.
+    /// Released by this checkpoint, or held for readers, who will be gone or asked again when this
+    /// list is read.
     pub(super) freed: Vec<Extent>,
     /// The end of the allocated part.
     pub(super) end: u64,
@@ -90,6 +94,7 @@ impl Allocator {
             list_blocks,
             held: Vec::new(),
             pins: BTreeMap::new(),
+            unread: Generation(u64::MAX),
             end,
             file_bytes,
             allocated_bytes: 0,
@@ -206,6 +211,9 @@ impl Allocator {
             self.take_back(&[skipped]);
         }
         claimed_bytes += self.available.take_range(extent);
+        for (_, list) in &mut self.held {
+            claimed_bytes += list.take_range(extent);
+        }
         self.allocated_bytes += claimed_bytes;
         Ok(claimed_bytes)
     }
@@ -224,9 +232,10 @@ impl Allocator {
         assert_eq!(self.finishing.count(), 0, "one checkpoint at a time");
         self.finishing = std::mem::take(&mut self.closing);
         self.finishing.append(self.list_blocks.clone());
+        let held = self.held.iter().flat_map(|(_, list)| list.list().iter());
         FreeSnapshot {
             available: self.available.list().iter().collect(),
-            freed: self.finishing.iter().collect(),
+            freed: self.finishing.iter().chain(held).collect(),
             end: self.end,
         }
     }
@@ -242,26 +251,53 @@ impl Allocator {
     }
 
     /// The superblock `generation` is durable in both slots, and its free list lies in
-    /// `list_blocks`: releases what it no longer reaches, and lets go of a free tail.
-    pub(super) fn release(&mut self, generation: Generation, list_blocks: ExtentList) {
+    /// `list_blocks`: releases what it no longer reaches, and lets go of a free tail. What
+    /// checkpoints behind `unread` freed is kept: a reader in another process may reach it.
+    pub(super) fn release(
+        &mut self,
+        generation: Generation,
+        list_blocks: ExtentList,
+        unread: Generation,
+    ) {
         let finishing = std::mem::take(&mut self.finishing);
         self.list_blocks = list_blocks;
-        self.held.push((generation, finishing));
+        self.held.push((generation, finishing.into()));
         self.allocated_bytes = self.allocated_since_begin_bytes;
+        self.unread = unread;
         self.release_unpinned();
+    }
+
+    /// After opening: readers in other processes may reach older checkpoints than `generation`,
+    /// so nothing that it calls free may be written yet, nor what lies behind its end.
+    pub(super) fn hold_everything(&mut self, generation: Generation) {
+        let file_end = self.file_bytes - self.file_bytes % UNIT_BYTES;
+        if file_end > self.end {
+            let behind = Extent { offset: self.end, len: file_end - self.end };
+            self.end = file_end;
+            self.make_available(behind);
+        }
+        self.held.push((generation, std::mem::take(&mut self.available)));
+        self.unread = Generation(0);
+    }
+
+    /// The checkpoints whose frees are held, in ascending order.
+    pub(super) fn held_generations(&self) -> Vec<Generation> {
+        self.held.iter().map(|(generation, _)| *generation).collect()
     }
 
     fn release_unpinned(&mut self) {
         let oldest_pin = self.pins.keys().next().copied();
-        let reached =
-            |generation: &Generation| oldest_pin.is_some_and(|oldest_pin| oldest_pin < *generation);
+        let unread = self.unread;
+        let reached = |generation: &Generation| {
+            oldest_pin.is_some_and(|oldest_pin| oldest_pin < *generation) || *generation > unread
+        };
         let released: Vec<_> = self.held.extract_if(.., |(by, _)| !reached(by)).collect();
         for (_, list) in released {
-            if self.available.list().count() == 0 {
-                self.available = list.into();
+            if self.available.list().count() == 0 && self.held.is_empty() {
+                self.available = list;
                 continue;
             }
-            for extent in list.iter() {
+            for extent in list.list().iter() {
                 self.make_available(extent);
             }
         }
@@ -309,7 +345,8 @@ impl Allocator {
 
     /// How many extents the free list of the checkpoint that is being made has at most.
     pub(super) fn free_count_max(&self) -> usize {
-        self.available.list().count() + self.closing.count() + self.list_blocks.count()
+        let held: usize = self.held.iter().map(|(_, list)| list.list().count()).sum();
+        self.available.list().count() + self.closing.count() + self.list_blocks.count() + held
     }
 
     /// The blocks of the durable free list.
@@ -319,7 +356,7 @@ impl Allocator {
 
     /// Every list of extents that are neither in use nor available.
     pub(super) fn pending(&self) -> impl Iterator<Item = &ExtentList> {
-        let held = self.held.iter().map(|(_, list)| list);
+        let held = self.held.iter().map(|(_, list)| list.list());
         [&self.current, &self.closing, &self.finishing].into_iter().chain(held)
     }
 

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// No reader in another process.
+const UNREAD: Generation = Generation(u64::MAX);
+
 /// Where a unit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
@@ -134,7 +137,8 @@ impl Model {
             self.mark(old, Some(Mark::Used), Mark::Finishing);
         }
         let freed_bytes: u64 = snapshot.freed.iter().map(|extent| extent.len).sum();
-        assert_eq!(freed_bytes, self.bytes(|mark| mark == Mark::Finishing));
+        let freed = |mark| matches!(mark, Mark::Finishing | Mark::Held(_));
+        assert_eq!(freed_bytes, self.bytes(freed));
         let available_bytes: u64 = snapshot.available.iter().map(|extent| extent.len).sum();
         assert_eq!(available_bytes, self.bytes(|mark| mark == Mark::Available));
         for which in 0..frees_between {
@@ -153,7 +157,8 @@ impl Model {
             return;
         }
         self.generation += 1;
-        self.allocator.release(Generation(self.generation), [list].into_iter().collect());
+        let list_blocks = [list].into_iter().collect();
+        self.allocator.release(Generation(self.generation), list_blocks, UNREAD);
         self.move_all(Mark::Finishing, Mark::Held(self.generation));
         self.list = Some(list);
         self.release_unpinned();
@@ -185,7 +190,7 @@ impl Model {
         self.marks.resize(units, Mark::Available);
         let mut claimed_bytes = 0;
         for at in range {
-            if self.marks[at] == Mark::Available {
+            if matches!(self.marks[at], Mark::Available | Mark::Held(_)) {
                 self.marks[at] = Mark::Used;
                 claimed_bytes += UNIT_BYTES;
                 let offset = FIRST_EXTENT + at as u64 * UNIT_BYTES;
@@ -273,7 +278,7 @@ impl Model {
         assert_eq!(allocator.current.bytes(), self.bytes(is(Mark::Current)), "current");
         assert_eq!(allocator.closing.bytes(), self.bytes(is(Mark::Closing)), "closing");
         let held = self.bytes(|mark| matches!(mark, Mark::Held(_)));
-        let held_bytes: u64 = allocator.held.iter().map(|(_, list)| list.bytes()).sum();
+        let held_bytes: u64 = allocator.held.iter().map(|(_, list)| list.list().bytes()).sum();
         assert_eq!(held_bytes, held, "held");
         let units = |list: &ExtentList| -> Vec<usize> {
             let unit = |offset: u64| ((offset - FIRST_EXTENT) / UNIT_BYTES) as usize;
@@ -347,7 +352,7 @@ fn pinned_checkpoint_keeps_its_extents_through_later_ones() {
     for generation in 2..5 {
         space.begin_checkpoint();
         space.start_finishing();
-        space.release(Generation(generation), ExtentList::default());
+        space.release(Generation(generation), ExtentList::default(), UNREAD);
         assert_eq!(space.available().bytes(), 0);
         assert_eq!(space.pending_bytes(), 512);
     }

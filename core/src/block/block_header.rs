@@ -9,8 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
 use crate::base::options::Compression;
 
-/// The length of a block's header in bytes; its payload starts behind it.
-pub const BLOCK_HEADER_BYTES: usize = 32;
+pub use crate::base::codec::BLOCK_HEADER_BYTES;
 
 /// The longest payload of a block in bytes, before compression.
 pub const PAYLOAD_BYTES_MAX: usize = 4 << 20;

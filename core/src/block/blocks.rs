@@ -15,7 +15,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::{DatabaseId, Generation};
 use crate::base::options::Compression;
 use crate::base::stats::Stats;
-use crate::io::{File, SyncPoint};
+use crate::io::{File, LockKind, SyncPoint};
 use crate::sync::Mutex;
 
 /// The blocks of one open data file. Threads share it; see the module page for its locks.
@@ -71,7 +71,8 @@ pub struct SpaceUse {
 impl Blocks {
     /// Opens the data file `file`, named `label` in messages, whose lock the caller holds (shared
     /// or, with `writable`, exclusive). With `writable` the older or damaged superblock slot is
-    /// repaired and the free list read.
+    /// repaired and the free list read; without, the lock is narrowed to what the newest
+    /// checkpoint reaches.
     ///
     /// # Errors
     /// [`Error::Foreign`] when it is something else (also when it is empty: [`super::create()`]
@@ -98,13 +99,25 @@ impl Blocks {
         };
         if writable {
             let list = blocks.read_free_list(&superblock)?;
-            blocks.state.lock().allocator =
+            let mut allocator =
                 Allocator::new(list.extents, list.blocks, superblock.end, file_bytes);
+            if blocks.is_read_before(superblock.generation) {
+                allocator.hold_everything(superblock.generation);
+            }
+            blocks.state.lock().allocator = allocator;
             if !chosen.twins {
                 blocks.repair_slot(chosen.slot.other(), &superblock)?;
             }
+        } else {
+            blocks.narrow_lock(superblock.generation)?;
         }
         Ok(blocks)
+    }
+
+    /// A reader's lock keeps everything at first; from here on it keeps what `generation` reaches.
+    fn narrow_lock(&self, generation: Generation) -> Result<()> {
+        let narrowed = self.file.pin_generation(generation);
+        narrowed.map_err(|error| Error::io("lock", &self.label, error))
     }
 
     /// Makes `slot` the twin of the newest one. That one's own durability comes first, because
@@ -240,25 +253,31 @@ impl Blocks {
         self.file.sync_data(point).map_err(|error| Error::io("sync", &self.label, error))
     }
 
-    /// Read-only: looks for a newer checkpoint of the process that writes, and returns it.
-    /// Blocks of the old one may be gone from then on.
+    /// Read-only: looks for a newer checkpoint of the process that writes, moves this file's lock
+    /// to it, and returns it. Blocks of the old one may be gone from then on. For a writer, its
+    /// own newest checkpoint.
     ///
     /// # Errors
     /// As [`Blocks::open`].
     pub fn refresh(&self) -> Result<Superblock> {
+        if self.writable {
+            return Ok(self.superblock());
+        }
+        // Everything is kept while the superblock is read, so that none of it goes in between.
+        let locked = self.file.try_lock(LockKind::Shared);
+        locked.map_err(|error| Error::io("lock", &self.label, error))?;
         let (id, chosen, _) = read_superblock(&*self.file, &self.label)?;
         if id != self.id {
             return Err(self.corrupt(0, "database id", "the one that was opened", "another"));
         }
-        let mut state = self.state.lock();
-        if !self.writable && chosen.superblock.generation > state.superblock.generation {
-            state.superblock = chosen.superblock;
-        }
-        Ok(state.superblock)
+        self.state.lock().superblock = chosen.superblock;
+        self.narrow_lock(chosen.superblock.generation)?;
+        Ok(chosen.superblock)
     }
 
     /// Keeps what the newest durable checkpoint reaches from being reused until
-    /// [`Blocks::unpin`]: for a backup, or a reader in another process.
+    /// [`Blocks::unpin`]: for a backup in this process. Readers in
+    /// other processes pin by their locks, which a checkpoint looks at before it releases.
     pub fn pin(&self) -> Superblock {
         let mut state = self.state.lock();
         let superblock = state.superblock;

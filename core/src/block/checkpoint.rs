@@ -70,18 +70,34 @@ impl Blocks {
             newest.slot = slot;
         }
 
-        // 5. Nothing durable reaches the old extents any more.
+        // 5. Nothing durable reaches the old extents any more. A reader in another process may;
+        //    one that comes after this look finds the new superblock.
+        let unread = self.newest_unread(superblock.generation);
         {
             let mut state = self.state.lock();
             state.superblock = superblock;
             let list_blocks = list.blocks.into_iter().collect();
-            state.allocator.release(superblock.generation, list_blocks);
+            state.allocator.release(superblock.generation, list_blocks, unread);
         }
 
         // 6. The file loses a long free tail. A short one is kept to grow into.
         self.cut_tail(growth_step_bytes(superblock.end));
         self.stats.checkpoints.bump();
         Ok(superblock)
+    }
+
+    /// The newest checkpoint up to `generation` whose frees no reader in another process reaches:
+    /// none holds an older checkpoint. Where that cannot be told, somebody does.
+    fn newest_unread(&self, generation: Generation) -> Generation {
+        let held = self.state.lock().allocator.held_generations();
+        let unread = |by: &Generation| !self.is_read_before(*by);
+        [generation].into_iter().chain(held.into_iter().rev()).find(unread).unwrap_or_default()
+    }
+
+    /// Whether a reader in another process may reach a checkpoint before `generation`.
+    pub(super) fn is_read_before(&self, generation: Generation) -> bool {
+        let Some(before) = generation.0.checked_sub(1) else { return false };
+        self.file.is_pinned(Generation(before)).unwrap_or(true)
     }
 
     /// Cuts the file where its allocated part ends. To be called after the last checkpoint.

@@ -185,6 +185,43 @@ fn freed_space_is_not_reused_before_both_slots_are_durable() {
 }
 
 #[test]
+fn space_that_another_process_reads_is_kept_until_it_moves_on() {
+    let mut world = World::new();
+    world.write(&[4000; 8]).unwrap();
+    world.checkpoint().unwrap();
+    let read = world.live.clone();
+    let pinned = world.blocks.superblock().generation;
+    let overlaps = |address: &Address| {
+        let extent = address.extent();
+        read.iter()
+            .map(Address::extent)
+            .any(|read| read.offset < extent.end() && extent.offset < read.end())
+    };
+    world.storage.set_reader(Some(pinned));
+    (0..8).for_each(|_| world.free(0));
+    for reopen_now in [false, true, true] {
+        world.checkpoint().unwrap();
+        world.checkpoint().unwrap();
+        world.blocks.trim();
+        if reopen_now {
+            // The writer goes, and another one comes; the reader stays.
+            world.blocks = Arc::new(reopen(&world.storage).unwrap());
+        }
+        world.write(&[1000; 20]).unwrap();
+        assert!(!world.live.iter().any(overlaps));
+        for address in &read {
+            world.blocks.read(address, BlockKind::Leaf).unwrap();
+        }
+    }
+    world.storage.set_reader(None);
+    world.checkpoint().unwrap();
+    let state = world.blocks.state.lock();
+    let is_available =
+        |address: &Address| state.allocator.available().overlap(address.extent()).is_some();
+    assert!(read.iter().all(is_available), "released at last");
+}
+
+#[test]
 fn frees_during_a_checkpoint_wait_for_the_next_unless_they_are_its_own() {
     let mut world = World::new();
     world.write(&[1000, 2000, 4000]).unwrap();
@@ -308,6 +345,29 @@ fn claim_takes_what_the_log_names_out_of_the_free_space() {
     reopened.audit(reached.chain(new)).unwrap();
     let beyond = Address::new(1 << 30, 100, 0).unwrap();
     assert!(matches!(reopened.claim(&beyond), Err(Error::Corrupt(_))));
+}
+
+#[test]
+fn checkpoint_after_a_failed_one_spares_the_newest_slot() {
+    let first_slots = |steps: &[Step]| -> Vec<u64> {
+        let offset = |step: &Step| match step {
+            Step::Write { offset, .. } if *offset < 12288 => Some(*offset),
+            _ => None,
+        };
+        steps.iter().filter_map(offset).collect()
+    };
+    // There is nothing to write but the slots: sync, slot, sync, twin, sync.
+    for (fails, expected) in [(1, [4096, 8192]), (3, [8192, 4096])] {
+        let (storage, blocks) = new_database();
+        blocks.begin_checkpoint().unwrap();
+        storage.fail_at(fails, ErrorKind::Other);
+        blocks.newest.lock().slot = Slot::B;
+        assert!(blocks.finish_checkpoint(CheckpointRoot::default()).is_err());
+        let before = storage.steps().len();
+        blocks.begin_checkpoint().unwrap();
+        blocks.finish_checkpoint(CheckpointRoot::default()).unwrap();
+        assert_eq!(first_slots(&storage.steps()[before..]), expected, "fault at {fails}");
+    }
 }
 
 #[test]

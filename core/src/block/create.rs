@@ -13,9 +13,79 @@ use crate::base::ids::{DatabaseId, Generation};
 use crate::base::options::OpenMode;
 use crate::io::{File, OpenHow, Storage, SyncPoint};
 
+/// A new, empty database that has no name yet: whole and durable, under an unguessable one.
+/// Dropped without [`NewDatabase::give_name`], it is removed.
+#[derive(Debug)]
+pub struct NewDatabase<'s> {
+    storage: &'s dyn Storage,
+    name: String,
+    new_name: String,
+    file: Arc<dyn File>,
+    named: bool,
+}
+
+/// Writes an empty database with permission bits `file_mode` into `storage`, to be named `name`,
+/// and syncs it. A crash before [`NewDatabase::give_name`] leaves nothing under `name`.
+///
+/// # Errors
+/// [`Error::Full`], [`Error::Io`]; nothing is left then.
+pub fn prepare<'s>(
+    storage: &'s dyn Storage,
+    name: &str,
+    file_mode: u32,
+) -> Result<NewDatabase<'s>> {
+    let new_name = format!("{name}-new-{:016x}", random_number());
+    let label: Arc<str> = storage.display(&new_name).into();
+    let file = storage
+        .open(&new_name, OpenHow::CreateNew { mode: file_mode })
+        .map_err(|error| Error::io("create", &label, error))?;
+    let name = name.to_owned();
+    let new = NewDatabase { storage, name, new_name, file, named: false };
+    fill(&*new.file, &label)?;
+    Ok(new)
+}
+
+impl NewDatabase<'_> {
+    /// Its file, open; the lock is handed over to it before it gets its name.
+    pub fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// Puts it in place of whatever has its name. Durable after [`NewDatabase::sync_name`].
+    ///
+    /// # Errors
+    /// [`Error::Io`]; what had the name keeps it then.
+    pub fn give_name(&mut self) -> Result<()> {
+        let label: Arc<str> = self.storage.display(&self.new_name).into();
+        let renamed = self.storage.rename(&self.new_name, &self.name);
+        renamed.map_err(|error| Error::io("rename", &label, error))?;
+        self.named = true;
+        Ok(())
+    }
+
+    /// Makes the name durable.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; after a crash the old file may be back then.
+    pub fn sync_name(&self) -> Result<()> {
+        let label: Arc<str> = self.storage.display(&self.name).into();
+        let synced = self.storage.sync_folder(SyncPoint::Folder);
+        synced.map_err(|error| Error::io("sync the folder of", &label, error))
+    }
+}
+
+impl Drop for NewDatabase<'_> {
+    fn drop(&mut self) {
+        if !self.named {
+            // Best effort: whoever drops it has an error to report already.
+            let _ = self.storage.remove(&self.new_name);
+        }
+    }
+}
+
 /// Creates an empty database `name` in `storage` with permission bits `file_mode`, and returns
-/// its file, open and not locked. It is written under another, unguessable name, synced, and
-/// renamed, so that a crash leaves nothing or all of it under `name`.
+/// its file, open and not locked: [`prepare`], [`NewDatabase::give_name`] and
+/// [`NewDatabase::sync_name`] for callers that have nobody to lock out.
 ///
 /// An empty file of that name is replaced. Under [`OpenMode::Replace`] any other is too; the
 /// caller has made sure that nobody uses it.
@@ -37,24 +107,10 @@ pub fn create(
         OpenMode::Create => refuse_existing(storage, name, &label)?,
         OpenMode::Replace => {}
     }
-    let unguessable = random_number();
-    let new_name = format!("{name}-new-{unguessable:016x}");
-    let new_label: Arc<str> = storage.display(&new_name).into();
-    let file = storage
-        .open(&new_name, OpenHow::CreateNew { mode: file_mode })
-        .map_err(|error| Error::io("create", &new_label, error))?;
-    let named = fill(&*file, &new_label).and_then(|()| {
-        storage.rename(&new_name, name).map_err(|error| Error::io("rename", &new_label, error))
-    });
-    if let Err(error) = named {
-        // Best effort: the first error is the one to report.
-        let _ = storage.remove(&new_name);
-        return Err(error);
-    }
-    storage
-        .sync_folder(SyncPoint::Folder)
-        .map_err(|error| Error::io("sync the folder of", &label, error))?;
-    Ok(file)
+    let mut new = prepare(storage, name, file_mode)?;
+    new.give_name()?;
+    new.sync_name()?;
+    Ok(Arc::clone(new.file()))
 }
 
 /// Only a missing or an empty file may be replaced unasked.

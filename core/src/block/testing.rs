@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::sync::{Arc, Mutex};
 
+use crate::base::ids::Generation;
 use crate::io::{File, FileIdentity, LockKind, MappedRange, OpenHow, Storage, SyncPoint};
 
 /// One change of the disk.
@@ -57,6 +58,8 @@ struct Journal {
     steps: Mutex<Vec<Step>>,
     fails: Mutex<Option<(usize, ErrorKind)>>,
     hook: Mutex<Option<Hook>>,
+    /// The checkpoint that another process reads.
+    reader: Mutex<Option<Generation>>,
 }
 
 impl std::fmt::Debug for Journal {
@@ -111,6 +114,11 @@ impl TestStorage {
     /// Whether a planned failure is still to come; it does not any more.
     pub(super) fn forget_failure(&self) -> bool {
         self.journal.fails.lock().unwrap().take().is_some()
+    }
+
+    /// Pretends that another process reads this checkpoint.
+    pub(super) fn set_reader(&self, generation: Option<Generation>) {
+        *self.journal.reader.lock().unwrap() = generation;
     }
 
     /// Calls `hook` before every step.
@@ -231,6 +239,11 @@ impl File for TestFile {
 
     fn unlock(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn is_pinned(&self, through: Generation) -> Result<bool> {
+        let reader = *self.journal.reader.lock().unwrap();
+        Ok(reader.is_some_and(|reader| reader <= through))
     }
 }
 

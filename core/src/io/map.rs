@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use super::MappedRange;
-use super::fork;
+use super::fork::ForkGuard;
 
 const WORD_BYTES: usize = size_of::<u64>();
 
@@ -28,7 +28,7 @@ pub(super) struct Map {
     /// Bytes between the map's start and the range's.
     skip_bytes: usize,
     len_bytes: usize,
-    born: u32,
+    guard: ForkGuard,
 }
 
 impl Map {
@@ -41,6 +41,7 @@ impl Map {
         if end.is_some_and(|end| end > file.metadata().map_or(0, |metadata| metadata.len())) {
             return Err(Error::new(ErrorKind::InvalidInput, "a map beyond the file's end"));
         }
+        let guard = ForkGuard::new()?;
         let skip_bytes = (offset % WORD_BYTES as u64) as usize;
         // Whole words: the last may reach beyond the file's end, but not beyond its last page.
         let mapped_bytes = (skip_bytes + len_bytes).next_multiple_of(WORD_BYTES);
@@ -53,12 +54,12 @@ impl Map {
             .map_err(|error| Error::new(ErrorKind::Unsupported, error))?;
         assert!(raw.as_mut_ptr().cast::<AtomicU64>().is_aligned(), "a map starts within a word");
         let raw = ManuallyDrop::new(raw);
-        Ok(Self { raw, skip_bytes, len_bytes, born: fork::generation() })
+        Ok(Self { raw, skip_bytes, len_bytes, guard })
     }
 
     /// The words that cover the range.
     fn words(&self) -> &[AtomicU64] {
-        assert!(self.born == fork::generation(), "a map of the parent process was used after fork");
+        assert!(self.guard.is_ours(), "a map of the parent process was used after fork");
         // SAFETY: the map holds `len()` bytes, readable and writable, from an aligned address
         // (asserted in `new`), for as long as `self` lives in the process that made it (just
         // asserted). Whatever bits are there are a valid `AtomicU64`. Within the process only
@@ -100,7 +101,7 @@ impl MappedRange for Map {
 impl Drop for Map {
     fn drop(&mut self) {
         // A child did not inherit the map: the addresses may be somebody else's there.
-        if self.born == fork::generation() {
+        if self.guard.is_ours() {
             // SAFETY: dropped once, here.
             unsafe { ManuallyDrop::drop(&mut self.raw) }
         }

@@ -20,6 +20,9 @@ pub mod real;
 pub mod sticky;
 mod sys;
 
+#[cfg(test)]
+mod fork_tests;
+
 /// How [`Storage::open`] treats a file that is there, or is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenHow {

@@ -126,8 +126,11 @@ impl File for MemoryFile {
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> Result<()> {
         let mut state = self.handle.shared.state();
         let fault = state.faults.strike(CallKind::Write);
-        self.check_writable()?;
-        let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let parts: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
+        let mut bytes = parts.concat();
+        if !bytes.is_empty() {
+            self.check_writable()?;
+        }
         end_of(offset, bytes.len() as u64)?;
         match fault {
             Some(Fault::ShortWrite) => bytes.truncate(bytes.len() / 2),
@@ -150,7 +153,9 @@ impl File for MemoryFile {
     fn set_len(&self, len_bytes: u64) -> Result<()> {
         let mut state = self.handle.shared.state();
         state.call(CallKind::SetLen)?;
-        self.check_writable()?;
+        if !self.writable {
+            return Err(Error::from_raw_os_error(libc::EINVAL));
+        }
         end_of(0, len_bytes)?;
         state.step(Step::SetLen { file: self.handle.file, len_bytes });
         Ok(())
@@ -159,11 +164,12 @@ impl File for MemoryFile {
     fn allocate(&self, offset: u64, len_bytes: u64) -> Result<()> {
         let mut state = self.handle.shared.state();
         state.call(CallKind::Allocate)?;
+        if len_bytes == 0 {
+            return Ok(());
+        }
         self.check_writable()?;
         end_of(offset, len_bytes)?;
-        if len_bytes > 0 {
-            state.step(Step::Allocate { file: self.handle.file, offset, len_bytes });
-        }
+        state.step(Step::Allocate { file: self.handle.file, offset, len_bytes });
         Ok(())
     }
 
@@ -177,13 +183,12 @@ impl File for MemoryFile {
     fn map(&self, offset: u64, len_bytes: usize) -> Result<Box<dyn MappedRange>> {
         let mut state = self.handle.shared.state();
         state.call(CallKind::Map)?;
-        self.check_writable()?;
-        if state.refuse_maps {
-            return Err(ErrorKind::Unsupported.into());
-        }
         let end = end_of(offset, len_bytes as u64)?;
         if len_bytes == 0 || end > state.content(self.handle.file)?.len_bytes() {
             return Err(ErrorKind::InvalidInput.into());
+        }
+        if state.refuse_maps || !self.writable {
+            return Err(ErrorKind::Unsupported.into());
         }
         let handle = Handle::new(&self.handle.shared, &mut state, self.handle.file);
         Ok(Box::new(MemoryMap { handle, offset, len_bytes }))
@@ -220,7 +225,11 @@ impl File for MemoryFile {
     fn pin_generation(&self, generation: Generation) -> Result<()> {
         let mut state = self.handle.shared.state();
         state.call(CallKind::Lock)?;
-        state.hold(&self.handle)?.pin = Some(generation);
+        let pin = &mut state.hold(&self.handle)?.pin;
+        if pin.is_none() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        *pin = Some(generation);
         Ok(())
     }
 

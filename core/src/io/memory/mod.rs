@@ -21,6 +21,9 @@ mod fault;
 mod file;
 mod history;
 
+#[cfg(test)]
+mod crash_tests;
+
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Error, ErrorKind, Result};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
