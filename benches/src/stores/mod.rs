@@ -1,4 +1,4 @@
-//! The engines, each behind the same trait. Ours is always there; a peer is when its feature is.
+//! The engines, each behind the same trait. A peer is there when its feature is.
 
 use crate::store::Engine;
 
@@ -6,6 +6,7 @@ use crate::store::Engine;
 mod fjall;
 #[cfg(feature = "heed")]
 mod lmdb;
+mod memory;
 #[cfg(feature = "ours")]
 mod ours;
 #[cfg(feature = "redb")]
@@ -39,5 +40,6 @@ pub fn engines() -> Vec<Engine> {
         sqlite::ENGINE,
         #[cfg(feature = "wiredtiger")]
         wiredtiger::ENGINE,
+        memory::ENGINE,
     ]
 }

@@ -54,9 +54,8 @@ impl Bench<'_> {
 
 /// Prints a figure for the parent.
 fn report(figure: &Figure) -> Outcome<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", figure.to_line())?;
-    Ok(out.flush()?)
+    println!("{}", figure.to_line());
+    Ok(io::stdout().flush()?)
 }
 
 /// How long `work` took.
@@ -98,4 +97,35 @@ fn disk_bytes(folder: &Path) -> Outcome<u64> {
 /// An error unless `condition` holds: a fast wrong answer is no figure.
 fn ensure(condition: bool, what: impl FnOnce() -> String) -> Outcome<()> {
     if condition { Ok(()) } else { Err(what().into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every engine of this build gets through every workload at a small size, all rows checked.
+    fn check(workload: Workload) {
+        for engine in stores::engines() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let plan = Plan {
+                workload,
+                records: 4000,
+                cache_bytes: 64 << 20,
+                seed: 1,
+                budget: Duration::from_secs(1),
+                folder: folder.path().to_owned(),
+            };
+            run(engine.name, &plan).unwrap_or_else(|error| panic!("{}: {error}", engine.name));
+        }
+    }
+
+    #[test]
+    fn table_runs_through() {
+        check(Workload::Table);
+    }
+
+    #[test]
+    fn basics_run_through() {
+        check(Workload::Basics);
+    }
 }
