@@ -2,7 +2,7 @@
 //! when it must fail.
 //!
 //! The models are in `tests/`, and empty without `--cfg loom`; `run.sh` passes it. The figures
-//! that [`check`] prints belong in the table of `docs/concurrency.md`.
+//! that `check` prints belong in the table of `docs/concurrency.md`.
 #![forbid(unsafe_code)]
 #![cfg(loom)]
 

@@ -75,7 +75,7 @@ impl Blocks {
     /// checkpoint reaches.
     ///
     /// # Errors
-    /// [`Error::Foreign`] when it is something else (also when it is empty: [`super::create`]
+    /// [`Error::Foreign`] when it is something else (also when it is empty: [`super::create()`]
     /// replaces that), [`Error::Corrupt`] when it is damaged, [`Error::Io`].
     pub fn open(
         file: Arc<dyn File>,
