@@ -12,7 +12,29 @@
 pub(crate) mod sync;
 
 pub mod base;
+pub mod block;
+pub mod btree;
+pub mod cache;
+pub mod checkpoint;
+pub mod engine;
+pub mod evict;
+pub mod format;
 pub mod io;
+pub mod mvcc;
+pub mod page;
+pub mod reclaim;
+pub mod reconcile;
+pub mod recovery;
+pub mod txn;
 pub mod wal;
 
 pub use base::error::{Corruption, Error, Result};
+
+/// What the loom models, fault suites and fuzz targets of this workspace reach. Not an interface.
+#[doc(hidden)]
+#[cfg(any(loom, feature = "internals"))]
+pub mod internals {
+    #[cfg(loom)]
+    pub use crate::sync::weaken;
+    pub use crate::{mvcc, reclaim};
+}

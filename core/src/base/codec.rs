@@ -2,6 +2,10 @@
 //!
 //! Reading never panics: what is not there is `None`, and whoever reads says what is corrupt.
 
+/// How many bytes in front of every block of the data file belong to the block layer. Whoever
+/// makes a block's payload leaves that much room before it, so that no copy is needed.
+pub const BLOCK_HEADER_BYTES: usize = 32;
+
 /// Takes decoded values off the front of a slice.
 ///
 /// ```
@@ -46,6 +50,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }

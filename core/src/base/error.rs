@@ -174,8 +174,12 @@ pub struct Corruption {
 }
 
 impl Error {
-    /// A system error on `file`, out of space told apart from the rest.
+    /// A system error on `file`, out of space told apart from the rest. An error of the engine
+    /// that came wrapped in it (from the storage whose failures stick) is that error.
     pub fn io(action: &'static str, file: &Arc<str>, source: io::Error) -> Self {
+        if let Some(own) = source.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return own.clone();
+        }
         if source.kind() == io::ErrorKind::StorageFull {
             return Self::Full { file: Arc::clone(file), needed_bytes: 0 };
         }

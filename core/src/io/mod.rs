@@ -7,8 +7,21 @@
 //! A storage is one folder; names are plain file names in it.
 
 use std::fmt::Debug;
-use std::io::{IoSlice, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::sync::Arc;
+
+use crate::base::ids::Generation;
+
+pub mod fork;
+pub mod lock;
+mod map;
+pub mod memory;
+pub mod real;
+pub mod sticky;
+mod sys;
+
+#[cfg(test)]
+mod fork_tests;
 
 /// How [`Storage::open`] treats a file that is there, or is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +105,7 @@ pub trait Storage: Send + Sync + Debug {
 }
 
 /// An open file. Offsets are absolute: there is no position, so that threads share it.
+#[allow(clippy::len_without_is_empty, reason = "nobody asks whether a file is empty")]
 pub trait File: Send + Sync + Debug {
     /// Fills `buffer` from `offset`.
     ///
@@ -116,7 +130,8 @@ pub trait File: Send + Sync + Debug {
     fn sync_data(&self, point: SyncPoint) -> Result<()>;
 
     /// Maps `offset..offset + len_bytes` for writing, shared with the file. The range must have
-    /// been written before (never sparse), so that storing into it cannot run out of space.
+    /// been written before (never sparse), so that storing into it cannot run out of space, and
+    /// must stay within the file while the map lives.
     ///
     /// # Errors
     /// `Unsupported` where files cannot be mapped; the caller falls back to writing.
@@ -126,19 +141,42 @@ pub trait File: Send + Sync + Debug {
     fn identity(&self) -> Result<FileIdentity>;
 
     /// Tries to take the file's lock, which other processes see and which never outlives this
-    /// one. `Ok(false)` when another holds it.
+    /// one. `Ok(false)` when another holds what excludes it.
+    ///
+    /// The lock belongs to this open file: another [`Storage::open`] of the same name, in this
+    /// process or elsewhere, has a lock of its own, and closing one never drops the other's.
     fn try_lock(&self, kind: LockKind) -> Result<bool>;
 
-    /// Releases the lock.
+    /// Releases the lock, and a reader's pin with it.
     fn unlock(&self) -> Result<()>;
+
+    /// Narrows a [`LockKind::Shared`] lock, which at first keeps everything, to what the
+    /// checkpoint `generation` reaches. `refresh` takes the shared lock again, reads the newest
+    /// superblock, and narrows again.
+    fn pin_generation(&self, generation: Generation) -> Result<()> {
+        let _ = generation;
+        Ok(())
+    }
+
+    /// Whether some other open file holds a shared lock that keeps a checkpoint up to and
+    /// including `through`. A writer asks before it releases what only those reach.
+    ///
+    /// # Errors
+    /// `Unsupported` where it cannot be told.
+    fn is_pinned(&self, through: Generation) -> Result<bool> {
+        let _ = through;
+        Err(ErrorKind::Unsupported.into())
+    }
 }
 
-/// A lock's kind: many may share, one may exclude.
+/// A lock's kind. One writer excludes every other writer; readers exclude nobody, because a
+/// writer changes nothing that a checkpoint on disk reaches, but it can see them
+/// ([`File::is_pinned`]) and must keep what they may still read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockKind {
-    /// Readers.
+    /// A reader's: any number at the same time, beside at most one writer.
     Shared,
-    /// The writer.
+    /// The writer's.
     Exclusive,
 }
 
@@ -160,4 +198,12 @@ pub trait MappedRange: Send + Sync + Debug {
     /// # Panics
     /// When the bytes do not fit the range: the caller reserved them.
     fn copy_at(&self, offset: usize, bytes: &[u8]);
+}
+
+/// Checks that `name` is a plain file name: one step below the folder, never out of it.
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+        return Err(Error::new(ErrorKind::InvalidInput, format!("{name:?} is no file name")));
+    }
+    Ok(())
 }

@@ -15,7 +15,9 @@ mod imp;
 mod imp;
 
 pub mod epoch;
+mod padded;
+#[cfg(loom)]
+pub mod weaken;
 
-pub use imp::{
-    Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, thread,
-};
+pub use imp::{Arc, Condvar, Mutex, MutexGuard, RwLock, atomic, thread};
+pub use padded::Padded;

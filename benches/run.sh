@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Builds the benchmark and runs it: one command, one Markdown table, JSON beside it.
+#
+#   benches/run.sh --quick              our engine alone, 200,000 records
+#   benches/run.sh basics               inserts, reads and scans, in and out of cache
+#   benches/run.sh --peers --quick      beside LMDB, redb, fjall, RocksDB and SQLite
+#   benches/run.sh --peers              the same at 5 million records (some 10 GB of disk)
+#   benches/run.sh --wiredtiger ...     and WiredTiger, from the C library that is installed
+#
+# --peers needs a C++ compiler and libclang (Debian: libclang-dev), and builds RocksDB once, for
+# minutes; --wiredtiger needs libwiredtiger-dev, or WIREDTIGER_DIR naming another installation.
+# Every other option goes to the benchmark: --help lists them.
+set -eu
+cd "$(dirname "$0")/.."
+
+features="" target="${CARGO_TARGET_DIR:-target}"
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --peers) features="$features,peers" ;;
+    --wiredtiger) features="$features,peers,wiredtiger" ;;
+    *) break ;;
+  esac
+  shift
+done
+# The peers' build is kept apart, so that changing features does not build them again.
+[ -z "$features" ] || target="$target/peers"
+
+cargo build --release --quiet --package rshelve-benches --target-dir "$target" --features "$features"
+exec "$target/release/rshelve-benches" "$@"

@@ -1,0 +1,48 @@
+//! What the figures were measured on, and with.
+
+use std::fs;
+use std::thread;
+
+/// The workspace's own lock file, which knows each peer's version.
+const LOCK: &str = include_str!("../../Cargo.lock");
+
+/// One line: processor, cores, memory, kernel.
+pub fn description() -> String {
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor".into());
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let memory_kib: f64 = field("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .unwrap_or_default();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!(
+        "{processor}, {cores} cores, {:.0} GiB memory, Linux {}",
+        memory_kib / f64::from(1 << 20),
+        kernel.trim()
+    )
+}
+
+/// The version of `package` that this program was built with.
+pub fn version(package: &str) -> &'static str {
+    let mut lines = LOCK.lines();
+    let name = format!("name = \"{package}\"");
+    while let Some(line) = lines.next() {
+        if line == name {
+            let version = lines.next().and_then(|line| line.strip_prefix("version = "));
+            return version.map_or("?", |quoted| quoted.trim_matches('"'));
+        }
+    }
+    "as installed"
+}
+
+/// The most memory that this process ever had resident, in bytes; pages of mapped files count.
+pub fn peak_resident_bytes() -> u64 {
+    let kib = field("/proc/self/status", "VmHWM")
+        .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() << 10
+}
+
+fn field(file: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}

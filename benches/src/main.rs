@@ -1,0 +1,50 @@
+//! The engine beside its peers: one command, one table.
+//!
+//! `rshelve-benches` starts itself once per engine and round, so that each engine has a process,
+//! its memory and its background threads to itself, and the rounds interleave the engines. A child
+//! prints its measurements as lines; the parent makes one Markdown table of them, and JSON.
+
+mod cli;
+mod data;
+mod machine;
+mod measure;
+mod report;
+mod run;
+mod statistics;
+mod store;
+mod stores;
+mod workload;
+
+use std::process::ExitCode;
+
+use crate::store::Outcome;
+
+fn main() -> ExitCode {
+    match go() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rshelve-benches: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn go() -> Outcome<ExitCode> {
+    let Some(command) = cli::parse(std::env::args().skip(1))? else {
+        println!("{}", cli::usage());
+        return Ok(ExitCode::SUCCESS);
+    };
+    if let Some(child) = &command.child {
+        workload::run(child, &command.plan)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let results = run::rounds(&command)?;
+    let table = report::markdown(&results);
+    println!("{table}");
+    std::fs::create_dir_all(&command.out)?;
+    std::fs::write(command.out.join("results.md"), table)?;
+    std::fs::write(command.out.join("results.json"), report::json(&results))?;
+    eprintln!("written: {0}/results.md and {0}/results.json", command.out.display());
+    let whole = results.failures.is_empty();
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,148 @@
+//! Our own engine, through its Rust face as any program would use it.
+//!
+//! The cache's size is set and nothing else. Commits run under the default durability: a killed
+//! process loses nothing; where a commit must be on stable storage, a sync follows it.
+
+use std::cmp::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use rshelve::{Connection, Cursor, DatabaseOptions, Session, Table, TableOptions};
+
+use super::OURS;
+use crate::store::{Access, Commit, End, Engine, Outcome, Reader, Setup, Store, Visit, Writer};
+
+/// Our engine under test.
+pub const ENGINE: Engine = Engine { name: OURS, version, by_default: true, open };
+
+const TABLE: &str = "rows";
+
+struct Ours {
+    connection: Connection,
+    table: Table,
+    /// The session that writes; one transaction at a time, as for every peer.
+    writer: Mutex<Session>,
+}
+
+fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
+    let options =
+        DatabaseOptions { cache_bytes_max: setup.cache_bytes, ..DatabaseOptions::default() };
+    let connection = Connection::open(setup.folder.join("rshelve"), options)?;
+    let table = connection.create_table(TABLE, &TableOptions::default())?;
+    let writer = Mutex::new(connection.open_session()?);
+    Ok(Box::new(Ours { connection, table, writer }))
+}
+
+impl Store for Ours {
+    fn write(
+        &self,
+        commit: Commit,
+        _access: Access,
+        body: &mut dyn FnMut(&mut dyn Writer) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let session = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        session.begin()?;
+        let outcome =
+            session.open_cursor(TABLE).map_err(Into::into).and_then(|mut cursor| body(&mut cursor));
+        if let Err(error) = outcome {
+            session.rollback()?;
+            return Err(error);
+        }
+        session.commit()?;
+        if commit == Commit::Synced { self.sync() } else { Ok(()) }
+    }
+
+    fn read(&self, body: &mut dyn FnMut(&mut dyn Reader) -> Outcome<()>) -> Outcome<()> {
+        let session = self.connection.open_session()?;
+        session.begin()?;
+        let outcome =
+            session.open_cursor(TABLE).map_err(Into::into).and_then(|mut cursor| body(&mut cursor));
+        session.rollback()?;
+        outcome
+    }
+
+    fn put(&self, key: &[u8], value: &[u8]) -> Outcome<()> {
+        Ok(self.table.insert(key, value)?)
+    }
+
+    fn len(&self) -> Outcome<u64> {
+        Ok(self.table.len()?)
+    }
+
+    fn sync(&self) -> Outcome<()> {
+        Ok(self.connection.sync()?)
+    }
+
+    fn compact(&mut self) -> Outcome<bool> {
+        Ok(false)
+    }
+
+    fn close(self: Box<Self>) -> Outcome<()> {
+        let Self { connection, table, writer } = *self;
+        drop((table, writer));
+        Ok(connection.close()?)
+    }
+}
+
+impl Writer for Cursor<'_> {
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> Outcome<()> {
+        Cursor::insert(self, key, value)?;
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Outcome<()> {
+        if self.search(key)? {
+            Cursor::remove(self)?;
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self, end: End, visit: Visit<'_>) -> Outcome<bool> {
+        self.reset();
+        let there = match end {
+            End::First => self.next()?,
+            End::Last => self.prev()?,
+        };
+        if there {
+            visit(self.key()?, self.value()?);
+            Cursor::remove(self)?;
+        }
+        Ok(there)
+    }
+
+    fn retain(&mut self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Outcome<()> {
+        self.reset();
+        while self.next()? {
+            if !keep(self.key()?, self.value()?) {
+                Cursor::remove(self)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Reader for Cursor<'_> {
+    fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        let there = self.search(key)?;
+        if there {
+            visit(self.value()?);
+        }
+        Ok(there)
+    }
+
+    fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
+        let Some(landed) = self.search_near(start)? else { return Ok(()) };
+        let mut there = landed != Ordering::Less || self.next()?;
+        for left in (0..rows_max).rev() {
+            if !there {
+                break;
+            }
+            visit(self.key()?, self.value()?);
+            there = left > 0 && self.next()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,409 @@
+//! Who owns which byte of the data file: in use, available, or freed and not yet released.
+//!
+//! A state machine without I/O; [`super::Blocks`] keeps it behind its one short mutex. A byte
+//! between the first extent and `end` is in exactly one place, and freed bytes travel
+//!
+//! ```text
+//! in use -> current -> closing -> finishing -> (held) -> available -> in use
+//!          free()     begin      finish       pinned    released
+//! ```
+//!
+//! *Invariant (copy-on-write):* nothing enters `available` but what no durable superblock
+//! reaches: released frees, extents that were taken and never referred to, and what the free
+//! list of the durable superblock itself says.
+
+use std::collections::BTreeMap;
+
+use super::available::AvailableExtents;
+use super::extent::{Extent, ExtentList};
+use super::{FIRST_EXTENT, UNIT_BYTES};
+use crate::base::ids::Generation;
+
+/// The allocation state of the data file.
+#[derive(Clone, Debug)]
+pub(super) struct Allocator {
+    available: AvailableExtents,
+    /// Freed since the last `begin_checkpoint`: the next checkpoint may still reach them.
+    current: ExtentList,
+    /// Freed before it: the checkpoint that is being made does not reach them.
+    closing: ExtentList,
+    /// Listed as free by the superblock that is being written.
+    finishing: ExtentList,
+    /// The blocks of the durable superblock's free list, which are in use until the next one is.
+    list_blocks: ExtentList,
+    /// Freed by these checkpoints and durably so, but reached by an older one that is pinned, in
+    /// this process or by a reader in another one. In ascending order.
+    held: Vec<(Generation, AvailableExtents)>,
+    /// Checkpoints that somebody reads, and how many do. Named checkpoints will be entries here.
+    pins: BTreeMap<Generation, usize>,
+    /// The last checkpoint whose frees no reader in another process reaches, as far as is known.
+    unread: Generation,
+    /// The end of the allocated part: no byte behind it is in use. At most `file_bytes`.
+    end: u64,
+    /// How far the file is known to be backed by storage.
+    file_bytes: u64,
+    /// Bytes taken since the last finished checkpoint began.
+    allocated_bytes: u64,
+    /// Of those, the bytes taken since the checkpoint that is being made began.
+    allocated_since_begin_bytes: u64,
+}
+
+/// The file must be longer before this can be placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NeedsGrowth {
+    /// How many bytes must fit behind `end`.
+    pub(super) bytes: u64,
+}
+
+/// Why an extent cannot be freed or claimed: somebody's address is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misplaced {
+    /// It lies (partly) outside of the allocated part, which ends here.
+    Outside(u64),
+    /// It is free already, at least this part.
+    Free(Extent),
+}
+
+/// What [`Allocator::start_finishing`] found: the raw material of a free list.
+#[derive(Debug)]
+pub(super) struct FreeSnapshot {
+    /// Available now, in the order of the file.
+    pub(super) available: Vec<Extent>,
+    /// Released by this checkpoint, or held for readers, who will be gone or asked again when this
+    /// list is read.
+    pub(super) freed: Vec<Extent>,
+    /// The end of the allocated part.
+    pub(super) end: u64,
+}
+
+impl Allocator {
+    /// The state after opening a file of `file_bytes` whose superblock says `end` (not above
+    /// `file_bytes`) and lists `available` in `list_blocks`.
+    pub(super) fn new(
+        available: ExtentList,
+        list_blocks: ExtentList,
+        end: u64,
+        file_bytes: u64,
+    ) -> Self {
+        assert!((FIRST_EXTENT..=file_bytes).contains(&end), "the caller checked the end");
+        Self {
+            available: available.into(),
+            current: ExtentList::default(),
+            closing: ExtentList::default(),
+            finishing: ExtentList::default(),
+            list_blocks,
+            held: Vec::new(),
+            pins: BTreeMap::new(),
+            unread: Generation(u64::MAX),
+            end,
+            file_bytes,
+            allocated_bytes: 0,
+            allocated_since_begin_bytes: 0,
+        }
+    }
+
+    /// Places extents of `sizes` (whole units each) and returns their offsets in order: in one
+    /// run if there is one, else packed into the largest that there are, and what is left at the
+    /// end of the file.
+    ///
+    /// # Errors
+    /// [`NeedsGrowth`] when the rest does not fit the file; nothing is taken then.
+    pub(super) fn place(&mut self, sizes: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
+        let mut offsets = Vec::with_capacity(sizes.len());
+        let mut runs: Vec<Extent> = Vec::new();
+        let mut rest = sizes;
+        while let Some(&first) = rest.first() {
+            let rest_bytes: u64 = rest.iter().sum();
+            let run = if let Some(run) = self.available.take(rest_bytes) {
+                run
+            } else if let Some(largest) = self.available.largest().filter(|run| run.len >= first) {
+                let fitting_bytes = fitting_bytes(rest, largest.len);
+                self.available.take_front(largest, fitting_bytes)
+            } else if self.end + rest_bytes <= self.file_bytes {
+                let run = Extent { offset: self.end, len: rest_bytes };
+                self.end = run.end();
+                run
+            } else {
+                self.take_back(&runs);
+                return Err(NeedsGrowth { bytes: rest_bytes });
+            };
+            rest = push_offsets(rest, run, &mut offsets);
+            runs.push(run);
+        }
+        let placed_bytes: u64 = sizes.iter().sum();
+        self.allocated_bytes += placed_bytes;
+        self.allocated_since_begin_bytes += placed_bytes;
+        Ok(offsets)
+    }
+
+    /// Like [`Allocator::place`], each extent as low in the file as it can be, and all of them
+    /// ending at or before `ceiling`; `None` (and nothing taken) when they do not all fit.
+    pub(super) fn place_below(&mut self, sizes: &[u64], ceiling: u64) -> Option<Vec<u64>> {
+        let mut runs = Vec::with_capacity(sizes.len());
+        for &size in sizes {
+            let Some(run) = self.available.take_below(size, ceiling) else {
+                self.take_back(&runs);
+                return None;
+            };
+            runs.push(run);
+        }
+        let placed_bytes: u64 = sizes.iter().sum();
+        self.allocated_bytes += placed_bytes;
+        self.allocated_since_begin_bytes += placed_bytes;
+        Some(runs.iter().map(|run| run.offset).collect())
+    }
+
+    /// Makes extents available again that were placed and to which nothing ever referred.
+    pub(super) fn give_back(&mut self, extents: &[Extent]) {
+        self.take_back(extents);
+        let bytes: u64 = extents.iter().map(|extent| extent.len).sum();
+        self.allocated_bytes = self.allocated_bytes.saturating_sub(bytes);
+        self.allocated_since_begin_bytes = self.allocated_since_begin_bytes.saturating_sub(bytes);
+    }
+
+    fn take_back(&mut self, extents: &[Extent]) {
+        for &extent in extents {
+            self.make_available(extent);
+        }
+    }
+
+    /// Adds to what may be written, unless some of it is free in another way already. Only a
+    /// damaged tree that names a stranger's extent can bring that about; losing track of the
+    /// space is the harmless end of it.
+    fn make_available(&mut self, extent: Extent) {
+        let twice = self.pending().any(|list| list.overlap(extent).is_some());
+        if twice || self.available.insert(extent).is_err() {
+            tracing::error!(?extent, "freed twice; the space is lost until the next compaction");
+        }
+    }
+
+    /// Collects `extent` for the next checkpoint, or, with `in_checkpoint`, for the one that is
+    /// being made, which therefore must not reach it.
+    pub(super) fn free(&mut self, extent: Extent, in_checkpoint: bool) -> Result<(), Misplaced> {
+        if extent.offset < FIRST_EXTENT || extent.end() > self.end {
+            return Err(Misplaced::Outside(self.end));
+        }
+        if let Some(free) = self.free_overlap(extent) {
+            return Err(Misplaced::Free(free));
+        }
+        let list = if in_checkpoint { &mut self.closing } else { &mut self.current };
+        list.insert(extent).map(drop).map_err(Misplaced::Free)
+    }
+
+    /// The first part of `extent` that is not in use.
+    fn free_overlap(&self, extent: Extent) -> Option<Extent> {
+        [self.available.list(), &self.list_blocks]
+            .into_iter()
+            .chain(self.pending())
+            .find_map(|list| list.overlap(extent))
+    }
+
+    /// At recovery: whatever part of `extent` the free list has is in use after all. Returns how
+    /// many bytes that were. Extents behind `end` move it; what they skip becomes available.
+    pub(super) fn claim(&mut self, extent: Extent) -> Result<u64, Misplaced> {
+        if extent.offset < FIRST_EXTENT || extent.end() > self.file_bytes {
+            return Err(Misplaced::Outside(self.file_bytes));
+        }
+        let mut claimed_bytes = 0;
+        if extent.end() > self.end {
+            let skipped = Extent { offset: self.end, len: extent.end() - self.end };
+            self.end = extent.end();
+            self.take_back(&[skipped]);
+        }
+        claimed_bytes += self.available.take_range(extent);
+        for (_, list) in &mut self.held {
+            claimed_bytes += list.take_range(extent);
+        }
+        self.allocated_bytes += claimed_bytes;
+        Ok(claimed_bytes)
+    }
+
+    /// Closes the current collection of frees. If an earlier checkpoint failed, its frees are
+    /// part of this one.
+    pub(super) fn begin_checkpoint(&mut self) {
+        let current = std::mem::take(&mut self.current);
+        self.closing.append(current);
+        self.allocated_since_begin_bytes = 0;
+    }
+
+    /// Fixes what the checkpoint that is being made releases: what was freed before it began,
+    /// and the blocks of the free list that it replaces.
+    pub(super) fn start_finishing(&mut self) -> FreeSnapshot {
+        assert_eq!(self.finishing.count(), 0, "one checkpoint at a time");
+        self.finishing = std::mem::take(&mut self.closing);
+        self.finishing.append(self.list_blocks.clone());
+        let held = self.held.iter().flat_map(|(_, list)| list.list().iter());
+        FreeSnapshot {
+            available: self.available.list().iter().collect(),
+            freed: self.finishing.iter().chain(held).collect(),
+            end: self.end,
+        }
+    }
+
+    /// The checkpoint failed: what it would have released waits for the next one, and the old
+    /// free list stays in use.
+    pub(super) fn stop_finishing(&mut self) {
+        let mut finishing: AvailableExtents = std::mem::take(&mut self.finishing).into();
+        for block in self.list_blocks.iter() {
+            finishing.take_range(block);
+        }
+        self.closing.append(finishing.list().clone());
+    }
+
+    /// The superblock `generation` is durable in both slots, and its free list lies in
+    /// `list_blocks`: releases what it no longer reaches, and lets go of a free tail. What
+    /// checkpoints behind `unread` freed is kept: a reader in another process may reach it.
+    pub(super) fn release(
+        &mut self,
+        generation: Generation,
+        list_blocks: ExtentList,
+        unread: Generation,
+    ) {
+        let finishing = std::mem::take(&mut self.finishing);
+        self.list_blocks = list_blocks;
+        self.held.push((generation, finishing.into()));
+        self.allocated_bytes = self.allocated_since_begin_bytes;
+        self.unread = unread;
+        self.release_unpinned();
+    }
+
+    /// After opening: readers in other processes may reach older checkpoints than `generation`,
+    /// so nothing that it calls free may be written yet, nor what lies behind its end.
+    pub(super) fn hold_everything(&mut self, generation: Generation) {
+        let file_end = self.file_bytes - self.file_bytes % UNIT_BYTES;
+        if file_end > self.end {
+            let behind = Extent { offset: self.end, len: file_end - self.end };
+            self.end = file_end;
+            self.make_available(behind);
+        }
+        self.held.push((generation, std::mem::take(&mut self.available)));
+        self.unread = Generation(0);
+    }
+
+    /// The checkpoints whose frees are held, in ascending order.
+    pub(super) fn held_generations(&self) -> Vec<Generation> {
+        self.held.iter().map(|(generation, _)| *generation).collect()
+    }
+
+    fn release_unpinned(&mut self) {
+        let oldest_pin = self.pins.keys().next().copied();
+        let unread = self.unread;
+        let reached = |generation: &Generation| {
+            oldest_pin.is_some_and(|oldest_pin| oldest_pin < *generation) || *generation > unread
+        };
+        let released: Vec<_> = self.held.extract_if(.., |(by, _)| !reached(by)).collect();
+        for (_, list) in released {
+            if self.available.list().count() == 0 && self.held.is_empty() {
+                self.available = list;
+                continue;
+            }
+            for extent in list.list().iter() {
+                self.make_available(extent);
+            }
+        }
+        if let Some(tail) = self.available.take_tail(self.end) {
+            self.end = tail.offset;
+        }
+    }
+
+    /// Keeps every extent that the checkpoint `generation` reaches from being reused. It must be
+    /// the newest durable one.
+    pub(super) fn pin(&mut self, generation: Generation) {
+        *self.pins.entry(generation).or_default() += 1;
+    }
+
+    /// Takes one pin back.
+    pub(super) fn unpin(&mut self, generation: Generation) {
+        let Some(count) = self.pins.get_mut(&generation) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.pins.remove(&generation);
+            self.release_unpinned();
+        }
+    }
+
+    /// The end of the allocated part of the file.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// How far the file is backed by storage.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// The file grew, or is about to be cut to `file_bytes`, which is not below `end`.
+    pub(super) fn set_file_bytes(&mut self, file_bytes: u64) {
+        assert!(self.end <= file_bytes, "the file ends behind what is in use");
+        self.file_bytes = file_bytes;
+    }
+
+    /// What may be written now.
+    pub(super) fn available(&self) -> &ExtentList {
+        self.available.list()
+    }
+
+    /// How many extents the free list of the checkpoint that is being made has at most.
+    pub(super) fn free_count_max(&self) -> usize {
+        let held: usize = self.held.iter().map(|(_, list)| list.list().count()).sum();
+        self.available.list().count() + self.closing.count() + self.list_blocks.count() + held
+    }
+
+    /// The blocks of the durable free list.
+    pub(super) fn list_blocks(&self) -> &ExtentList {
+        &self.list_blocks
+    }
+
+    /// Every list of extents that are neither in use nor available.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &ExtentList> {
+        let held = self.held.iter().map(|(_, list)| list.list());
+        [&self.current, &self.closing, &self.finishing].into_iter().chain(held)
+    }
+
+    /// Bytes freed and not yet released.
+    pub(super) fn pending_bytes(&self) -> u64 {
+        self.pending().map(ExtentList::bytes).sum()
+    }
+
+    /// Bytes in use: referred to by somebody, or about to be.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.end - FIRST_EXTENT - self.available.list().bytes() - self.pending_bytes()
+    }
+
+    /// Bytes taken since the last finished checkpoint began.
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.allocated_bytes
+    }
+}
+
+/// How many bytes of the first of `sizes` fit `room_bytes`.
+fn fitting_bytes(sizes: &[u64], room_bytes: u64) -> u64 {
+    let mut bytes = 0;
+    for &size in sizes {
+        if bytes + size > room_bytes {
+            break;
+        }
+        bytes += size;
+    }
+    bytes
+}
+
+/// Lays `sizes` one after the other into `run`; returns those that did not fit.
+fn push_offsets<'s>(sizes: &'s [u64], run: Extent, offsets: &mut Vec<u64>) -> &'s [u64] {
+    let mut at = run.offset;
+    let mut rest = sizes;
+    while let Some((&size, others)) = rest.split_first() {
+        if at + size > run.end() {
+            break;
+        }
+        debug_assert!(size > 0 && size.is_multiple_of(UNIT_BYTES));
+        offsets.push(at);
+        at += size;
+        rest = others;
+    }
+    rest
+}
+
+#[cfg(test)]
+#[path = "allocator_tests.rs"]
+mod tests;

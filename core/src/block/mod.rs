@@ -1,0 +1,63 @@
+//! The data file: header, superblocks, address cookies, extents, allocation, blocks, overflow.
+//!
+//! This layer knows bytes and where they lie. It may not know pages, keys, transactions or the
+//! log: a page image is a payload to it, the catalog's root an [`Address`], the log position a
+//! number that it keeps for others. It does all its I/O through [`crate::io::File`]. The bytes
+//! are described in `docs/format.md`, section "Data file".
+//!
+//! The protocol, copy-on-write, in four rules:
+//!
+//! 1. A block is written once, into space that neither superblock slot reaches, and found again
+//!    by its [`Address`] (the address cookie), whose checksum every read verifies.
+//! 2. [`Blocks::free`] only collects. [`Blocks::begin_checkpoint`] closes a collection, and
+//!    [`Blocks::finish_checkpoint`] hands it to the allocator when the superblock that no longer
+//!    reaches it is durable in both slots.
+//! 3. The allocator is one short mutex; reads, writes and syncs happen outside it. Growing and
+//!    cutting the file exclude each other by a second mutex, checkpoints by a third. The order is
+//!    checkpoint, growth, allocator.
+//! 4. A failed write gives its extents back, because nothing refers to them; a failed superblock
+//!    gives nothing back.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod address;
+mod allocator;
+mod audit;
+mod available;
+mod block_header;
+mod blocks;
+mod checkpoint;
+mod create;
+mod extent;
+mod file_header;
+mod foreign;
+mod free_list;
+pub mod overflow;
+mod superblock;
+#[cfg(test)]
+mod testing;
+mod write;
+
+pub use address::{ADDRESS_BYTES_MAX, Address};
+pub use audit::Audit;
+pub use block_header::{BLOCK_HEADER_BYTES, BlockHeader, BlockKind, PAYLOAD_BYTES_MAX};
+pub use blocks::{Blocks, SpaceUse};
+pub use create::{NewDatabase, create, prepare};
+pub use extent::Extent;
+pub use file_header::MAGIC;
+pub use superblock::{CheckpointRoot, Superblock};
+pub use write::NewBlock;
+
+/// The allocation unit: extents start and end on a multiple of it.
+pub const UNIT_BYTES: u64 = 512;
+
+/// Where the first extent may lie; before it are the header and the two superblock slots.
+pub const FIRST_EXTENT: u64 = 12288;
+
+/// The file's greatest length in bytes; what lies beyond is damage.
+pub const FILE_BYTES_MAX: u64 = 1 << 60;
+
+/// `bytes` rounded up to whole allocation units. `bytes` is at most [`FILE_BYTES_MAX`].
+pub(crate) const fn round_up(bytes: u64) -> u64 {
+    bytes.div_ceil(UNIT_BYTES) * UNIT_BYTES
+}

@@ -1,0 +1,172 @@
+//! An image that has been checked: its prefix, and its cells in key order.
+
+use std::fmt;
+
+use super::key::{HEAD_BYTES, KeyRest};
+use super::layout::{PREFIX_AT, PageKind, RawCell, Tag, offset_bytes};
+use crate::base::codec::Reader;
+
+/// A page image in its block's buffer, immutable and known to be whole: no accessor can leave
+/// the buffer, whatever its bytes were.
+///
+/// Slots count from 0 in key order. A method that takes a slot panics if there is no such slot,
+/// as an index into a slice does: that is a bug of the caller, never a property of the bytes.
+pub struct PageImage {
+    pub(super) bytes: Box<[u8]>,
+    pub(super) prefix_len: u32,
+    pub(super) heads_at: u32,
+    pub(super) offsets_at: u32,
+    pub(super) cells_at: u32,
+    pub(super) end: u32,
+    pub(super) slots: u32,
+    pub(super) kind: PageKind,
+    pub(super) wide: bool,
+}
+
+/// What a page holds for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell<'a> {
+    /// What the bytes mean.
+    pub tag: Tag,
+    /// The value, or what stands for it.
+    pub bytes: &'a [u8],
+}
+
+impl PageImage {
+    /// What the page is for.
+    #[inline]
+    pub const fn kind(&self) -> PageKind {
+        self.kind
+    }
+
+    /// The count of slots.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.slots as usize
+    }
+
+    /// Whether there are no slots.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.slots == 0
+    }
+
+    /// The bytes that all keys begin with.
+    #[inline]
+    pub fn prefix(&self) -> &[u8] {
+        self.bytes.get(PREFIX_AT..PREFIX_AT + self.prefix_len as usize).unwrap_or_default()
+    }
+
+    /// The size of the buffer in bytes, the block's header included: what the image takes in
+    /// memory beside this value.
+    #[inline]
+    pub const fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The whole buffer, the block's header included.
+    #[inline]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Gives the whole buffer back.
+    pub fn into_bytes(self) -> Box<[u8]> {
+        self.bytes
+    }
+
+    /// What the page holds in `slot`.
+    #[inline]
+    pub fn cell(&self, slot: usize) -> Cell<'_> {
+        let cell = self.raw_cell(slot);
+        // Other bits than a tag's do not pass `parse`.
+        Cell { tag: Tag::from_bits(cell.tag_bits).unwrap_or(Tag::Inline), bytes: cell.value }
+    }
+
+    /// The length in bytes of the key in `slot`.
+    #[inline]
+    pub fn key_len(&self, slot: usize) -> usize {
+        self.prefix_len as usize + self.raw_cell(slot).rest_len
+    }
+
+    /// Replaces what is in `out` by the key in `slot`.
+    #[inline]
+    pub fn key_into(&self, slot: usize, out: &mut Vec<u8>) {
+        let rest = self.rest(slot);
+        out.clear();
+        out.extend_from_slice(self.prefix());
+        // The whole head and then less of it: a copy of fixed size is one store.
+        out.extend_from_slice(&rest.head.to_be_bytes());
+        if rest.len < HEAD_BYTES {
+            out.truncate(self.prefix_len as usize + rest.len);
+        }
+        out.extend_from_slice(rest.suffix);
+    }
+
+    /// The head of the key in `slot`: [`key_head`](super::key_head) of it and the page's prefix.
+    #[inline]
+    pub fn head(&self, slot: usize) -> u64 {
+        assert!(slot < self.len(), "slot {slot} of {}", self.slots);
+        self.heads().get(slot).map_or(0, |head| u64::from_le_bytes(*head))
+    }
+
+    #[inline]
+    pub(super) fn heads(&self) -> &[[u8; HEAD_BYTES]] {
+        let part = self.heads_at as usize..self.offsets_at as usize;
+        self.bytes.get(part).unwrap_or_default().as_chunks().0
+    }
+
+    /// The part of the buffer that cells fill.
+    #[inline]
+    pub(super) fn cells(&self) -> &[u8] {
+        self.bytes.get(self.cells_at as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// Where in the buffer the offset of `slot` lies.
+    #[inline]
+    pub(super) fn offset_place(&self, slot: usize) -> usize {
+        self.offsets_at as usize + slot * offset_bytes(self.wide)
+    }
+
+    /// Where in the buffer the cell of `slot` begins.
+    #[inline]
+    pub(super) fn offset(&self, slot: usize) -> usize {
+        assert!(slot < self.len(), "slot {slot} of {}", self.slots);
+        let place = self.bytes.get(self.offset_place(slot)..).unwrap_or_default();
+        if self.wide {
+            place.first_chunk().map_or(0, |offset| u32::from_le_bytes(*offset) as usize)
+        } else {
+            place.first_chunk().map_or(0, |offset| usize::from(u16::from_le_bytes(*offset)))
+        }
+    }
+
+    /// Where in the buffer the cell of `slot` ends.
+    #[inline]
+    pub(super) fn cell_end(&self, slot: usize) -> usize {
+        if slot + 1 < self.len() { self.offset(slot + 1) } else { self.end as usize }
+    }
+
+    #[inline]
+    pub(super) fn raw_cell(&self, slot: usize) -> RawCell<'_> {
+        let cell = self.bytes.get(self.offset(slot)..self.end as usize).unwrap_or_default();
+        // There is a cell: `parse` decoded it, and `PageBuilder` encoded it.
+        RawCell::decode(&mut Reader::new(cell)).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn rest(&self, slot: usize) -> KeyRest<'_> {
+        let cell = self.raw_cell(slot);
+        KeyRest { head: self.head(slot), suffix: cell.suffix, len: cell.rest_len }
+    }
+}
+
+impl fmt::Debug for PageImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageImage")
+            .field("kind", &self.kind)
+            .field("slots", &self.slots)
+            .field("prefix", &self.prefix().escape_ascii().to_string())
+            .field("bytes_len", &self.bytes_len())
+            .finish_non_exhaustive()
+    }
+}

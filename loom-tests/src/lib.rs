@@ -1,0 +1,62 @@
+//! How every model here is run: once as it is, and once with a step of its protocol left out,
+//! when it must fail.
+//!
+//! The models are in `tests/`, and empty without `--cfg loom`; `run.sh` passes it. The figures
+//! that `check` prints belong in the table of `docs/concurrency.md`.
+#![forbid(unsafe_code)]
+#![cfg(loom)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use rshelve_core::internals::weaken::{self, Weakness};
+
+/// Preemptions per execution that are explored, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+/// Three find every planted bug here; each one more multiplies the time by about five.
+const PREEMPTIONS_MAX: usize = 3;
+
+/// Explores `model`, which must hold in every execution, and prints how many there were.
+pub fn check(name: &str, model: impl Fn() + Send + Sync + 'static) {
+    let (executions, seconds) = explore(model);
+    println!("{name}: {executions} executions, {seconds:.1} s");
+}
+
+/// Explores `model` with `weakness`: some execution must fail, and say `complaint`.
+pub fn check_control(
+    name: &str,
+    weakness: Weakness,
+    complaint: &str,
+    model: impl Fn() + Send + Sync + 'static,
+) {
+    weaken::set(Some(weakness));
+    let outcome = catch_unwind(AssertUnwindSafe(|| explore(model)));
+    weaken::set(None);
+    let panic = match outcome {
+        Ok((executions, _)) => panic!("{name} holds under {weakness:?}, {executions} executions"),
+        Err(panic) => panic,
+    };
+    let said = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("something that is no text");
+    assert!(said.contains(complaint), "{name} under {weakness:?} failed otherwise: {said}");
+    println!("{name} under {weakness:?}: caught: {}", said.lines().next().unwrap_or(said));
+}
+
+fn explore(model: impl Fn() + Send + Sync + 'static) -> (u64, f64) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
+    let count = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    builder.check({
+        let count = Arc::clone(&count);
+        move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            model();
+        }
+    });
+    (count.load(Ordering::Relaxed), start.elapsed().as_secs_f64())
+}
