@@ -39,7 +39,7 @@ fn run(folder: &Path, map: bool, durability: Durability, threads: u64, commits: 
     let storage: Arc<dyn Storage> = Arc::new(RealStorage::new(folder.to_path_buf()));
     let (wake, woken) = std::sync::mpsc::channel();
     let stop = wake.clone();
-    let hook = Hook(Arc::new(move || drop(wake.send(()))));
+    let hook = Hook(Arc::new(move || wake.send(()).unwrap_or_default()));
     let options = LogOptions { durability, map, on_half_full: Some(hook), ..LogOptions::default() };
     let log = Log::open(storage, "bench", DatabaseId([1; 16]), 1, Lsn(0), options);
     let log = log.expect("the log opens");
