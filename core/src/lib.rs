@@ -13,10 +13,19 @@ pub(crate) mod sync;
 
 pub mod base;
 pub mod block;
+pub mod btree;
+pub mod cache;
+pub mod checkpoint;
+pub mod engine;
+pub mod evict;
 pub mod format;
 pub mod io;
 pub mod mvcc;
+pub mod page;
 pub mod reclaim;
+pub mod reconcile;
+pub mod recovery;
+pub mod txn;
 pub mod wal;
 
 pub use base::error::{Corruption, Error, Result};

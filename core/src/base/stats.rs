@@ -44,6 +44,18 @@ macro_rules! statistics {
             pub file_bytes: u64,
         }
 
+        impl StatsSnapshot {
+            /// Every value with its name.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [
+                    $((stringify!($name), self.$name),)*
+                    ("cache_bytes", self.cache_bytes),
+                    ("file_bytes", self.file_bytes),
+                ]
+                .into_iter()
+            }
+        }
+
         impl Stats {
             /// Reads every counter; `cache_bytes` and `file_bytes` are left for the caller.
             pub fn snapshot(&self) -> StatsSnapshot {

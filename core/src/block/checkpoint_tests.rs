@@ -222,6 +222,31 @@ fn space_that_another_process_reads_is_kept_until_it_moves_on() {
 }
 
 #[test]
+fn space_behind_the_end_that_another_process_reads_is_kept_by_the_next_writer() {
+    let mut world = World::new();
+    world.write(&[60_000]).unwrap();
+    world.write(&[4000; 8]).unwrap();
+    let read = world.live.split_off(1);
+    world.free(0);
+    world.checkpoint().unwrap();
+    world.checkpoint().unwrap();
+    world.storage.set_reader(Some(world.blocks.superblock().generation));
+    for address in &read {
+        world.blocks.free(address).unwrap();
+    }
+    // These go into the hole at the front, so that the allocated part ends before what is read.
+    for _ in 0..3 {
+        world.checkpoint().unwrap();
+    }
+    assert!(world.blocks.superblock().end <= read[0].offset(), "the scene is set");
+    world.blocks = Arc::new(reopen(&world.storage).unwrap());
+    world.write(&[4000; 30]).unwrap();
+    for address in &read {
+        world.blocks.read(address, BlockKind::Leaf).unwrap();
+    }
+}
+
+#[test]
 fn frees_during_a_checkpoint_wait_for_the_next_unless_they_are_its_own() {
     let mut world = World::new();
     world.write(&[1000, 2000, 4000]).unwrap();

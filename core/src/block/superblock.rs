@@ -44,8 +44,11 @@ pub struct CheckpointRoot {
     pub log_epoch: u32,
     /// The id of the next table.
     pub next_table: TableId,
-    /// Free for the engine.
-    pub flags: u32,
+    /// The levels of pages below the catalog's root.
+    pub catalog_level: u32,
+    /// Records before this position may name long values whose space the checkpoint released:
+    /// such a record was overtaken by a later one.
+    pub log_through: Lsn,
 }
 
 impl Default for CheckpointRoot {
@@ -57,7 +60,8 @@ impl Default for CheckpointRoot {
             log_start: Lsn(0),
             log_epoch: 0,
             next_table: TableId::FIRST,
-            flags: 0,
+            catalog_level: 0,
+            log_through: Lsn(0),
         }
     }
 }
@@ -142,7 +146,8 @@ impl Superblock {
         out.extend_from_slice(&self.root.log_start.0.to_le_bytes());
         out.extend_from_slice(&self.root.log_epoch.to_le_bytes());
         out.extend_from_slice(&self.root.next_table.0.to_le_bytes());
-        out.extend_from_slice(&self.root.flags.to_le_bytes());
+        out.extend_from_slice(&self.root.catalog_level.to_le_bytes());
+        out.extend_from_slice(&self.root.log_through.0.to_le_bytes());
         out.resize(SLOT_BYTES - 4, 0);
         out.extend_from_slice(&crc32(&out).to_le_bytes());
         out
@@ -187,7 +192,8 @@ impl Superblock {
                 log_start: Lsn(reader.u64()?),
                 log_epoch: reader.u32()?,
                 next_table: TableId(reader.u32()?),
-                flags: reader.u32()?,
+                catalog_level: reader.u32()?,
+                log_through: Lsn(reader.u64()?),
             },
         };
         let end_fits = (FIRST_EXTENT..=FILE_BYTES_MAX).contains(&superblock.end)
@@ -220,7 +226,8 @@ mod tests {
                 log_start: Lsn(4),
                 log_epoch: 5,
                 next_table: TableId(6),
-                flags: 7,
+                catalog_level: 7,
+                log_through: Lsn(8),
             },
         }
     }

@@ -22,11 +22,6 @@ impl<T> Mutex<T> {
     }
 
     /// See `real.rs`.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(|poison| poison.into_inner())
-    }
-
-    /// See `real.rs`.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard(self.0.lock().unwrap_or_else(|poison| poison.into_inner()))
     }
@@ -80,11 +75,6 @@ impl Condvar {
     }
 
     /// See `real.rs`.
-    pub fn notify_one(&self) {
-        self.0.notify_one();
-    }
-
-    /// See `real.rs`.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }
@@ -94,11 +84,6 @@ impl Condvar {
 #[derive(Debug, Default)]
 pub struct RwLock<T>(loom::sync::RwLock<T>);
 
-/// See `real.rs`.
-pub type RwLockReadGuard<'a, T> = loom::sync::RwLockReadGuard<'a, T>;
-/// See `real.rs`.
-pub type RwLockWriteGuard<'a, T> = loom::sync::RwLockWriteGuard<'a, T>;
-
 impl<T> RwLock<T> {
     /// See `real.rs`.
     pub fn new(value: T) -> Self {
@@ -106,12 +91,12 @@ impl<T> RwLock<T> {
     }
 
     /// See `real.rs`.
-    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+    pub fn read(&self) -> loom::sync::RwLockReadGuard<'_, T> {
         self.0.read().unwrap_or_else(|poison| poison.into_inner())
     }
 
     /// See `real.rs`.
-    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+    pub fn write(&self) -> loom::sync::RwLockWriteGuard<'_, T> {
         self.0.write().unwrap_or_else(|poison| poison.into_inner())
     }
 }

@@ -19,7 +19,5 @@ mod padded;
 #[cfg(loom)]
 pub mod weaken;
 
-pub use imp::{
-    Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, thread,
-};
+pub use imp::{Arc, Condvar, Mutex, MutexGuard, RwLock, atomic, thread};
 pub use padded::Padded;

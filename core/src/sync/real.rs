@@ -20,11 +20,6 @@ impl<T> Mutex<T> {
     pub const fn new(value: T) -> Self {
         Self(parking_lot::const_mutex(value))
     }
-
-    /// The value, when nobody can hold the lock any more.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner()
-    }
 }
 
 impl<T: ?Sized> Mutex<T> {
@@ -87,15 +82,10 @@ impl Condvar {
         (guard, timed_out)
     }
 
-    /// Wakes one waiter.
-    pub fn notify_one(&self) {
-        self.0.notify_one();
-    }
-
     /// Wakes every waiter.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }
 }
 
-pub use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use parking_lot::RwLock;

@@ -44,6 +44,11 @@ impl Active {
         self.window.as_ref().map(|_| Lsn(self.limit))
     }
 
+    /// Whether the middle of the current segment was passed.
+    pub fn is_half_full(&self) -> bool {
+        self.window.is_some() && self.half.is_none()
+    }
+
     /// Whether a record, and the filler that must follow it, fit into the current segment.
     #[inline]
     pub fn fits(&self, positions: &Positions, size_bytes: u64) -> bool {

@@ -277,6 +277,18 @@ impl Log {
         self.prepare_with(&mut self.preparing.lock(), 0)
     }
 
+    /// The same, unless the current segment has room for long yet, or none was begun.
+    ///
+    /// # Errors
+    /// As [`Log::prepare_next`].
+    pub fn prepare_next_if_half_full(&self) -> Result<()> {
+        let is_half_full = {
+            let active = self.active.lock();
+            active.next.is_none() && active.is_half_full()
+        };
+        if is_half_full { self.prepare_next() } else { Ok(()) }
+    }
+
     fn prepare_with(&self, preparing: &mut Preparing, record_bytes: u64) -> Result<()> {
         let (start, first) = {
             let active = self.active.lock();

@@ -374,10 +374,8 @@ impl Reading {
         }
         let Some(bytes) = self.header_bytes(offset) else { return Ok(None) };
         let Some(header) = RecordHeader::decode(&bytes) else { return Ok(None) };
-        let own_epoch = self.header.map_or(header.epoch, |segment| segment.epoch);
         // Cheap things first: a search for witnesses comes by at every aligned offset.
         if position.is_some_and(|position| header.position != position)
-            || header.epoch != own_epoch
             || header.epoch < epoch.max(1)
             || header.synced > header.position
             || !self.load(offset, RECORD_HEADER_BYTES + header.summed_bytes())?

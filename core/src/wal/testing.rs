@@ -33,6 +33,8 @@ pub struct Knobs {
     syncs: Mutex<BTreeMap<String, u64>>,
     /// Called by the next sync of a new segment.
     pub on_segment_fill: Mutex<Option<Hook>>,
+    /// Called, once, before exactly these bytes are stored.
+    pub on_store: Mutex<Option<(Vec<u8>, Hook)>>,
 }
 
 impl Knobs {
@@ -155,6 +157,8 @@ impl Storage for MemoryFolder {
 
 impl MemoryFile {
     fn store(&self, offset: usize, bytes: &[u8]) {
+        let hook = self.knobs.on_store.lock().unwrap().take_if(|(wanted, _)| wanted == bytes);
+        hook.inspect(|(_, hook)| (hook.0)());
         let _still = self.knobs.still.read().unwrap();
         let mut content = self.bytes.lock().unwrap();
         if content.len() < offset + bytes.len() {

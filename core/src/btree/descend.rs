@@ -1,0 +1,121 @@
+//! From the root to a leaf: the read path.
+//!
+//! A descent pins the epoch, follows references through indexes without a lock, and publishes a
+//! hazard for the leaf that it ends on. A page on disk is read in after the epoch is unpinned; the
+//! descent then starts again.
+
+use super::Tree;
+use crate::base::error::Result;
+use crate::page::{Index, LoadClaim, PageRef, PinnedLeaf, State};
+use crate::sync::epoch::{self, Guard};
+
+/// Which leaf a descent looks for.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'k> {
+    /// The one where this key belongs.
+    At(&'k [u8]),
+    /// The one where the keys just below this one belong.
+    Before(&'k [u8]),
+    /// The last one.
+    Last,
+}
+
+impl Target<'_> {
+    #[inline]
+    pub(super) fn child(self, index: &Index) -> usize {
+        match self {
+            Self::At(key) => index.find(key),
+            Self::Before(key) => index.find_before(key),
+            Self::Last => index.len() - 1,
+        }
+    }
+}
+
+/// Where a descent ended.
+pub(super) enum End<'g> {
+    Pinned,
+    Disk(&'g PageRef),
+    Loading,
+    Changed,
+}
+
+impl Tree {
+    /// Pins the leaf that `target` names, reading pages in as needed.
+    ///
+    /// # Errors
+    /// What reading a page gives.
+    #[inline]
+    pub fn find_leaf(&self, target: Target<'_>, pin: &mut PinnedLeaf) -> Result<()> {
+        while !self.find_leaf_step(target, pin)? {}
+        Ok(())
+    }
+
+    /// Pins the leaf if that needs no disk; false when a page would have to be read in.
+    #[inline]
+    pub fn find_leaf_in_cache(&self, target: Target<'_>, pin: &mut PinnedLeaf) -> bool {
+        loop {
+            let guard = epoch::pin();
+            match self.descend(target, pin, &guard) {
+                End::Pinned => return true,
+                End::Disk(_) | End::Loading => return false,
+                End::Changed => {}
+            }
+        }
+    }
+
+    #[inline]
+    fn find_leaf_step(&self, target: Target<'_>, pin: &mut PinnedLeaf) -> Result<bool> {
+        let guard = epoch::pin();
+        match self.descend(target, pin, &guard) {
+            End::Pinned => Ok(true),
+            End::Changed => Ok(false),
+            End::Disk(reference) => {
+                if let Some(claim) = reference.claim() {
+                    drop(guard);
+                    self.load(target, claim)?;
+                }
+                Ok(false)
+            }
+            End::Loading => {
+                // The ticket is drawn before the second look, so a load that ends in between is
+                // not slept through.
+                let ticket = self.shared.loads.ticket();
+                let still = matches!(self.descend(target, pin, &guard), End::Loading);
+                drop(guard);
+                if still {
+                    self.shared.loads.wait(ticket);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    #[inline]
+    fn descend<'g>(
+        &'g self,
+        target: Target<'_>,
+        pin: &mut PinnedLeaf,
+        guard: &'g Guard,
+    ) -> End<'g> {
+        let mut reference: &PageRef = &self.root;
+        loop {
+            match reference.state(guard) {
+                State::Index(index) => reference = index.child(target.child(index)),
+                State::Leaf(_) => {
+                    return if pin.pin(reference) { End::Pinned } else { End::Changed };
+                }
+                State::Disk => return End::Disk(reference),
+                State::Loading => return End::Loading,
+                State::Dead => return End::Changed,
+            }
+        }
+    }
+
+    /// Reads in the page that `claim` holds, which a descent to `target` met.
+    #[cold]
+    fn load(&self, target: Target<'_>, claim: LoadClaim) -> Result<()> {
+        let result = self.range_of(target, &claim).and_then(|range| self.read_in(claim, range));
+        self.shared.loads.ended();
+        result
+    }
+}

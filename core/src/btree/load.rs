@@ -1,0 +1,177 @@
+//! Reading pages in, and waiting for others who do.
+
+use std::ptr::NonNull;
+
+use super::Tree;
+use super::descend::Target;
+use crate::base::error::{Error, Result};
+use crate::block::{Address, BlockKind};
+use crate::cache::Charge;
+use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind};
+use crate::page::{Home, Index, LeafRange, LoadClaim, PageRef, State, new_reference_on_disk};
+use crate::reconcile::ChildCell;
+use crate::sync::epoch;
+use crate::sync::{Condvar, Mutex};
+
+/// Lets threads sleep until some page was read in: there are few at a time, so one queue serves.
+#[derive(Debug, Default)]
+pub struct Loads {
+    ended: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Loads {
+    /// How many loads have ended so far.
+    pub(super) fn ticket(&self) -> u64 {
+        *self.ended.lock()
+    }
+
+    /// Sleeps until a load has ended since `ticket` was drawn.
+    pub(super) fn wait(&self, ticket: u64) {
+        let mut ended = self.ended.lock();
+        while *ended == ticket {
+            ended = self.changed.wait(ended);
+        }
+    }
+
+    /// A load has ended, one way or the other.
+    pub(super) fn ended(&self) {
+        *self.ended.lock() += 1;
+        self.changed.notify_all();
+    }
+}
+
+impl Tree {
+    /// The keys that belong to the page that `claim` holds.
+    ///
+    /// Computed after the claim, because a neighbour's removal may widen the range until then, and
+    /// gives up when it meets a claim.
+    pub(super) fn range_of(&self, target: Target<'_>, claim: &LoadClaim) -> Result<LeafRange> {
+        let guard = epoch::pin();
+        let mut range = LeafRange::default();
+        let mut separator = Vec::new();
+        let mut reference: &PageRef = &self.root;
+        while let State::Index(index) = reference.state(&guard) {
+            let child = target.child(index);
+            if child > 0 {
+                index.separator_into(child, &mut separator);
+                range.raise_low(&separator);
+            }
+            if child + 1 < index.len() {
+                index.separator_into(child + 1, &mut separator);
+                range.lower_high(&separator);
+            }
+            reference = index.child(child);
+        }
+        if std::ptr::eq(reference, claim.reference()) {
+            return Ok(range);
+        }
+        // The way to the page changed while we looked. Its claim protects it; look again.
+        drop(guard);
+        self.range_of(target, claim)
+    }
+
+    /// Reads the page that `claim` holds and installs it. On an error it stays on disk.
+    pub(super) fn read_in(&self, claim: LoadClaim, range: LeafRange) -> Result<()> {
+        let level = claim.reference().level();
+        let Some(address) = claim.reference().home().address else {
+            // Never written because it had no rows: an empty leaf serves, whatever the level was
+            // (and that is 0, because only leaves are evicted without a block).
+            let leaf = self.new_leaf(empty_image(), None, range, claim.reference());
+            claim.install_leaf(leaf);
+            return Ok(());
+        };
+        let kind = if level == 0 { BlockKind::Leaf } else { BlockKind::Internal };
+        let bytes = self.shared.blocks.read(&address, kind)?;
+        let image = PageImage::parse(bytes)
+            .map_err(|error| error.into_corruption(self.shared.blocks.label(), address.offset()))?;
+        if level == 0 {
+            let image = self.check_leaf(image, &range, &address)?;
+            let leaf = self.new_leaf(image, None, range, claim.reference());
+            claim.install_leaf(leaf);
+        } else {
+            let index = self.index_from_disk(image, level, &address)?;
+            claim.install_index(index);
+        }
+        Ok(())
+    }
+
+    /// A leaf's keys lie within what its parents say.
+    fn check_leaf(
+        &self,
+        image: PageImage,
+        range: &LeafRange,
+        address: &Address,
+    ) -> Result<PageImage> {
+        let what = if image.kind() != PageKind::Leaf {
+            "kind of a leaf page"
+        } else if image.is_empty() {
+            return Ok(image);
+        } else if image.compare(0, &range.low).is_lt() {
+            "first key of a leaf page"
+        } else if range
+            .high
+            .as_ref()
+            .is_some_and(|high| image.compare(image.len() - 1, high).is_ge())
+        {
+            "last key of a leaf page"
+        } else {
+            return Ok(image);
+        };
+        Err(self.corrupt(address, what, "what its parent says", "another"))
+    }
+
+    fn index_from_disk(
+        &self,
+        image: PageImage,
+        level: u8,
+        address: &Address,
+    ) -> Result<Box<Index>> {
+        if image.kind() != PageKind::Internal || image.is_empty() {
+            return Err(self.corrupt(address, "kind of an internal page", "separators", "none"));
+        }
+        let mut cells = Vec::with_capacity(image.len());
+        for slot in 0..image.len() {
+            let cell = ChildCell::decode(image.cell(slot).bytes);
+            cells.push(cell.ok_or_else(|| {
+                self.corrupt(
+                    address,
+                    "child of an internal page",
+                    "an address and a count",
+                    "neither",
+                )
+            })?);
+        }
+        let children = cells
+            .iter()
+            .map(|cell| new_reference_on_disk(Home::at(cell.address, cell.rows), level - 1))
+            .collect();
+        Ok(self.new_index(image, children))
+    }
+
+    pub(super) fn corrupt(
+        &self,
+        address: &Address,
+        what: &'static str,
+        expected: &str,
+        found: &str,
+    ) -> Error {
+        Error::corrupt(self.shared.blocks.label(), address.offset(), what, expected, found)
+    }
+
+    /// An internal page over `children`, charged to the cache.
+    pub(super) fn new_index(
+        &self,
+        image: PageImage,
+        children: Box<[NonNull<PageRef>]>,
+    ) -> Box<Index> {
+        let bytes = image.bytes_len() + children.len() * (size_of::<PageRef>() + 24) + 256;
+        let charge = Charge::new(&self.shared.cache, bytes as u64);
+        Box::new(Index::new(image, children, charge))
+    }
+}
+
+/// The image of a leaf without rows.
+pub(super) fn empty_image() -> PageImage {
+    PageBuilder::new(PageKind::Leaf, &[], BuilderCapacity::default()).finish_image()
+}

@@ -1,0 +1,316 @@
+//! A place in a tree: what a cursor is made of.
+//!
+//! A position owns a hazard, so it may be held for as long as one likes; it costs one leaf of
+//! memory. It remembers its key, and searches it again when the leaf it stands on was replaced and
+//! could miss what its view sees.
+
+use std::cmp::Ordering as KeyOrder;
+
+use super::{Target, Tree};
+use crate::base::error::Result;
+use crate::page::{Leaf, Lookup, PinnedLeaf, ValueRef, View};
+
+/// A place in a tree, or nowhere. See the module.
+pub struct Position {
+    pin: PinnedLeaf,
+    key: Vec<u8>,
+    is_set: bool,
+    place: Option<Place>,
+    /// The numbers of the leaf's entries in key order, as of when they were last sorted.
+    order: Vec<u16>,
+}
+
+/// Where a key is among a leaf's image slots and sorted entries.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// How many slots are below the key.
+    slot: usize,
+    /// How many entries are below the key.
+    entry: usize,
+    /// Whether the key is in that slot.
+    on_slot: bool,
+    /// Whether the key is in that entry.
+    on_entry: bool,
+}
+
+/// Where [`Position::seek`] landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// On the key itself.
+    Exact,
+    /// On the smallest key above.
+    Above,
+    /// There is no key here or above.
+    End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Forward,
+    Backward,
+}
+
+impl Position {
+    /// A position nowhere.
+    pub fn new(pin: PinnedLeaf) -> Self {
+        Self { pin, key: Vec::new(), is_set: false, place: None, order: Vec::new() }
+    }
+
+    /// Whether it is somewhere.
+    pub fn is_set(&self) -> bool {
+        self.is_set
+    }
+
+    /// The key it is on.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.is_set.then_some(&self.key)
+    }
+
+    /// The value it is on.
+    pub fn value(&self) -> Option<ValueRef<'_>> {
+        if self.is_set { self.pin.value() } else { None }
+    }
+
+    /// Goes nowhere, and lets go of the page.
+    pub fn reset(&mut self) {
+        self.is_set = false;
+        self.place = None;
+        self.pin.release();
+    }
+
+    /// What `view` finds for `key`; the position is on it then, and nowhere else.
+    ///
+    /// # Errors
+    /// What reading pages gives.
+    pub fn find(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<bool> {
+        self.go_to(tree, key)?;
+        let found = self.pin.remember(|leaf| found(leaf.lookup(key, view)));
+        if !found {
+            self.reset();
+        }
+        Ok(found)
+    }
+
+    /// Goes to `key`, or to the smallest key above that `view` sees.
+    ///
+    /// # Errors
+    /// What reading pages gives.
+    pub fn seek(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<Landing> {
+        self.go_to(tree, key)?;
+        if self.pin.remember(|leaf| found(leaf.lookup(key, view))) {
+            return Ok(Landing::Exact);
+        }
+        Ok(if self.step(tree, view, Way::Forward)? { Landing::Above } else { Landing::End })
+    }
+
+    /// Goes to the next key that `view` sees; from nowhere, to the first. False, and nowhere, at the
+    /// end.
+    ///
+    /// # Errors
+    /// What reading pages gives.
+    pub fn next(&mut self, tree: &Tree, view: &impl View) -> Result<bool> {
+        if !self.is_set {
+            self.go_to(tree, &[])?;
+            if self.pin.remember(|leaf| found(leaf.lookup(&[], view))) {
+                return Ok(true);
+            }
+        }
+        self.step(tree, view, Way::Forward)
+    }
+
+    /// Goes to the previous key that `view` sees; from nowhere, to the last.
+    ///
+    /// # Errors
+    /// What reading pages gives.
+    pub fn prev(&mut self, tree: &Tree, view: &impl View) -> Result<bool> {
+        if !self.is_set {
+            tree.find_leaf(Target::Last, &mut self.pin)?;
+            self.enter(Way::Backward);
+        }
+        self.step(tree, view, Way::Backward)
+    }
+
+    /// Goes in front of `key`, without looking whether it is there: the next `prev` goes to the
+    /// largest key below.
+    ///
+    /// # Errors
+    /// What reading pages gives.
+    pub fn go_before(&mut self, tree: &Tree, key: &[u8]) -> Result<()> {
+        tree.find_leaf(Target::Before(key), &mut self.pin)?;
+        self.set_key(key);
+        self.locate();
+        Ok(())
+    }
+
+    /// The leaf of `key` is pinned, and the position is at `key`, whatever is there.
+    fn go_to(&mut self, tree: &Tree, key: &[u8]) -> Result<()> {
+        tree.find_leaf(Target::At(key), &mut self.pin)?;
+        if let Some(leaf) = self.pin.leaf() {
+            leaf.touch();
+        }
+        self.set_key(key);
+        Ok(())
+    }
+
+    fn set_key(&mut self, key: &[u8]) {
+        if self.key != key {
+            self.key.clear();
+            self.key.extend_from_slice(key);
+        }
+        self.is_set = true;
+        self.place = None;
+    }
+
+    /// Sorts the leaf's entries and finds the key's place among slots and entries.
+    fn locate(&mut self) -> Place {
+        let Some(leaf) = self.pin.leaf() else { return Place::default() };
+        leaf.sort_entries_into(&mut self.order);
+        let (slot, on_slot) = match leaf.image().search(&self.key) {
+            Ok(slot) => (slot, true),
+            Err(slot) => (slot, false),
+        };
+        let key = self.key.as_slice();
+        let below = |number: &u16| entry_key(leaf, *number) < key;
+        let entry = self.order.partition_point(below);
+        let on_entry = self.order.get(entry).is_some_and(|number| entry_key(leaf, *number) == key);
+        let place = Place { slot, entry, on_slot, on_entry };
+        self.place = Some(place);
+        place
+    }
+
+    /// On a leaf that was just pinned: in front of, or behind, all that it has.
+    fn enter(&mut self, way: Way) {
+        let Some(leaf) = self.pin.leaf() else { return };
+        leaf.sort_entries_into(&mut self.order);
+        let mut place = Place::default();
+        if way == Way::Backward {
+            (place.slot, place.entry) = (leaf.image().len(), self.order.len());
+        }
+        self.place = Some(place);
+    }
+
+    fn step(&mut self, tree: &Tree, view: &impl View, way: Way) -> Result<bool> {
+        // Whoever holds a dead leaf looks where its keys went: the view may be younger.
+        if self.is_set && self.pin.leaf().is_none_or(Leaf::is_dead) {
+            let key = std::mem::take(&mut self.key);
+            match way {
+                Way::Forward => self.go_to(tree, &key)?,
+                Way::Backward => self.go_before(tree, &key)?,
+            }
+        }
+        let sorted = self.order.len();
+        let mut place = match self.place {
+            Some(place) if self.pin.leaf().is_some_and(|leaf| leaf.entry_count() == sorted) => {
+                place
+            }
+            _ => self.locate(),
+        };
+        loop {
+            while self.advance(&mut place, way) {
+                let order = &self.order;
+                if self.pin.remember(|leaf| value_at(leaf, order, place, view)) {
+                    self.take_key(place);
+                    return Ok(true);
+                }
+            }
+            if !self.enter_next_leaf(tree, way)? {
+                self.reset();
+                return Ok(false);
+            }
+            place = self.place.unwrap_or_default();
+        }
+    }
+
+    /// Moves `place` by one key within the leaf; false at its end.
+    fn advance(&self, place: &mut Place, way: Way) -> bool {
+        let Some(leaf) = self.pin.leaf() else { return false };
+        let (slots, entries) = (leaf.image().len(), self.order.len());
+        let (slot, entry) = match way {
+            Way::Forward => {
+                place.slot += usize::from(place.on_slot);
+                place.entry += usize::from(place.on_entry);
+                let some = |at: usize, len: usize| (at < len).then_some(at);
+                (some(place.slot, slots), some(place.entry, entries))
+            }
+            Way::Backward => (place.slot.checked_sub(1), place.entry.checked_sub(1)),
+        };
+        let nearer = match (slot, entry) {
+            (None, None) => return false,
+            (Some(_), None) => KeyOrder::Less,
+            (None, Some(_)) => KeyOrder::Greater,
+            (Some(slot), Some(entry)) => {
+                let order = leaf.image().compare(slot, entry_key(leaf, self.order[entry]));
+                if way == Way::Forward { order } else { order.reverse() }
+            }
+        };
+        place.on_slot = nearer.is_le();
+        place.on_entry = nearer.is_ge();
+        if way == Way::Backward {
+            place.slot -= usize::from(place.on_slot);
+            place.entry -= usize::from(place.on_entry);
+        }
+        true
+    }
+
+    fn take_key(&mut self, place: Place) {
+        let Some(leaf) = self.pin.leaf() else { return };
+        if place.on_entry {
+            self.key.clear();
+            self.key.extend_from_slice(entry_key(leaf, self.order[place.entry]));
+        } else {
+            leaf.image().key_into(place.slot, &mut self.key);
+        }
+        self.is_set = true;
+        self.place = Some(place);
+    }
+
+    /// Pins the neighbouring leaf; false when there is none.
+    fn enter_next_leaf(&mut self, tree: &Tree, way: Way) -> Result<bool> {
+        let Some(leaf) = self.pin.leaf() else { return Ok(false) };
+        match way {
+            Way::Forward => {
+                let Some(high) = leaf.range().high.clone() else { return Ok(false) };
+                tree.find_leaf(Target::At(&high), &mut self.pin)?;
+            }
+            Way::Backward => {
+                let low = leaf.range().low.clone();
+                if low.is_empty() {
+                    return Ok(false);
+                }
+                tree.find_leaf(Target::Before(&low), &mut self.pin)?;
+            }
+        }
+        self.enter(way);
+        Ok(true)
+    }
+}
+
+fn entry_key(leaf: &Leaf, number: u16) -> &[u8] {
+    leaf.entry(usize::from(number)).map_or(&[], |entry| entry.key())
+}
+
+fn value_at<'p>(
+    leaf: &'p Leaf,
+    order: &[u16],
+    place: Place,
+    view: &impl View,
+) -> Option<ValueRef<'p>> {
+    let in_chain = match order.get(place.entry) {
+        Some(number) if place.on_entry => {
+            leaf.entry(usize::from(*number)).and_then(|entry| leaf.entry_value(entry, view))
+        }
+        _ => None,
+    };
+    match in_chain {
+        Some(lookup) => found(lookup),
+        None if place.on_slot => found(leaf.slot_value(place.slot, view)),
+        None => None,
+    }
+}
+
+fn found(lookup: Lookup<'_>) -> Option<ValueRef<'_>> {
+    match lookup {
+        Lookup::Found(value) => Some(value),
+        Lookup::Missing | Lookup::Unsettled => None,
+    }
+}

@@ -1,0 +1,62 @@
+//! Going round the pages in memory, for eviction's clock.
+
+use super::Tree;
+use crate::page::{PageRef, PinnedLeaf, State};
+use crate::sync::epoch;
+
+/// What one step of the clock found.
+#[derive(Default)]
+pub struct Swept {
+    /// Leaves that were not used lately.
+    pub cold: Vec<PinnedLeaf>,
+    /// The level of an internal page on the way to the key that the step began at, if nothing below
+    /// that page is in memory.
+    pub idle_index: Option<u8>,
+    /// Where the next step begins; none at the end of the tree.
+    pub next: Option<Vec<u8>>,
+}
+
+impl Tree {
+    /// Looks at the leaves in memory from `from` on, within one internal page; stops when `cold_max`
+    /// cold ones are found.
+    pub fn sweep(&self, from: &[u8], cold_max: usize) -> Swept {
+        let mut swept = Swept::default();
+        let guard = epoch::pin();
+        let mut reference: &PageRef = &self.root;
+        while let State::Index(index) = reference.state(&guard) {
+            let first = index.find(from);
+            let in_memory = |slot: usize| !matches!(index.child(slot).state(&guard), State::Disk);
+            let is_idle = reference.level() < self.root.level() && !(0..index.len()).any(in_memory);
+            if is_idle {
+                swept.idle_index = Some(reference.level());
+            }
+            let mut next = first + 1;
+            if reference.level() == 1 {
+                next = first;
+                while next < index.len() && swept.cold.len() < cold_max {
+                    self.consider(index.child(next), &mut swept.cold);
+                    next += 1;
+                }
+            }
+            if next < index.len() {
+                let mut separator = Vec::new();
+                index.separator_into(next, &mut separator);
+                swept.next = Some(separator);
+            }
+            if is_idle || reference.level() == 1 {
+                return swept;
+            }
+            reference = index.child(first);
+        }
+        self.consider(reference, &mut swept.cold);
+        swept
+    }
+
+    /// Counts a leaf's heat down, and notes it when it is cold.
+    fn consider(&self, reference: &PageRef, cold: &mut Vec<PinnedLeaf>) {
+        let mut pin = self.shared.new_pin();
+        if pin.pin(reference) && pin.leaf().is_some_and(|leaf| leaf.cool()) {
+            cold.push(pin);
+        }
+    }
+}

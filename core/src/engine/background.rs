@@ -1,0 +1,154 @@
+//! The threads of an open database: the keeper (log syncs, log segments, checkpoints) and the evictor.
+//!
+//! Both sleep until somebody rings; time only bounds their sleep. A thread that panics latches its
+//! reason as the database's failure, so that nobody goes on as if it still worked.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use super::Inner;
+use crate::base::error::{Error, Result};
+use crate::base::options::Durability;
+use crate::cache::Pressure;
+use crate::io::SyncPoint;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Arc, Condvar, Mutex};
+
+/// What wakes the threads.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    rung: Mutex<Rung>,
+    keeper: Condvar,
+    evictor: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Rung {
+    keeper: bool,
+    evictor: bool,
+    ended: bool,
+}
+
+impl Bell {
+    /// The log, or the file, may need attention.
+    pub(super) fn ring_keeper(&self) {
+        self.rung.lock().keeper = true;
+        self.keeper.notify_all();
+    }
+
+    /// The cache fills up.
+    pub(super) fn ring_evictor(&self) {
+        let mut rung = self.rung.lock();
+        if !rung.evictor {
+            rung.evictor = true;
+            drop(rung);
+            self.evictor.notify_all();
+        }
+    }
+
+    /// The threads end.
+    pub(super) fn end(&self) {
+        self.rung.lock().ended = true;
+        self.keeper.notify_all();
+        self.evictor.notify_all();
+    }
+
+    /// Sleeps until the keeper is rung for or `time` has passed; false at the end.
+    fn wait_keeper(&self, time: Duration) -> bool {
+        let mut rung = self.rung.lock();
+        if !rung.keeper && !rung.ended {
+            rung = self.keeper.wait_timeout(rung, time).0;
+        }
+        rung.keeper = false;
+        !rung.ended
+    }
+
+    /// Sleeps until the evictor is rung for; false at the end.
+    fn wait_evictor(&self) -> bool {
+        let mut rung = self.rung.lock();
+        while !rung.evictor && !rung.ended {
+            rung = self.evictor.wait(rung);
+        }
+        rung.evictor = false;
+        !rung.ended
+    }
+}
+
+/// Starts both threads.
+pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>> {
+    let spawn = |name: &str, work: fn(&Inner)| {
+        let inner = Arc::clone(inner);
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || guarded(&inner, work))
+            .map_err(|error| Error::io("start a thread for", &"the database".into(), error))
+    };
+    let keeper = spawn("rshelve-keeper", keep)?;
+    match spawn("rshelve-evictor", evict) {
+        Ok(evictor) => Ok(vec![keeper, evictor]),
+        Err(error) => {
+            inner.bell.end();
+            let _ = keeper.join();
+            Err(error)
+        }
+    }
+}
+
+fn guarded(inner: &Inner, work: fn(&Inner)) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(inner))) {
+        let why = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic without a message");
+        inner.failure.latch(Error::Poisoned { why: why.into() });
+    }
+}
+
+/// The keeper's life.
+fn keep(inner: &Inner) {
+    let syncs = inner.options.durability == Durability::Process;
+    let nap =
+        if syncs { inner.options.log_sync_interval } else { inner.options.checkpoint_interval };
+    let mut last_checkpoint = Instant::now();
+    let mut last_sync = Instant::now();
+    while inner.bell.wait_keeper(nap) {
+        let report = |what: &str, result: Result<()>| {
+            if let Err(error) = result {
+                tracing::error!(database = %inner.label, %error, "{what} failed");
+            }
+        };
+        if let Some(log) = inner.committer.log() {
+            report("preparing a log segment", log.prepare_next_if_half_full());
+            if syncs && last_sync.elapsed() >= nap && log.synced() < log.end() {
+                report("a sync of the log", inner.committer.sync(SyncPoint::Background));
+                last_sync = Instant::now();
+            }
+        }
+        let is_due = last_checkpoint.elapsed() >= inner.options.checkpoint_interval;
+        if is_due || inner.wants_checkpoint() {
+            report("a checkpoint", inner.checkpoint());
+            last_checkpoint = Instant::now();
+        }
+    }
+}
+
+/// The evictor's life.
+fn evict(inner: &Inner) {
+    while inner.bell.wait_evictor() {
+        let mut fruitless = 0;
+        while inner.shared.cache.pressure() >= Pressure::Background && fruitless < 4 {
+            match inner.evict_step() {
+                Ok(step) if step.evicted > 0 => fruitless = 0,
+                Ok(step) => fruitless += usize::from(step.went_round),
+                Err(error) => {
+                    tracing::error!(database = %inner.label, %error, "eviction failed");
+                    break;
+                }
+            }
+        }
+        if inner.wants_checkpoint() {
+            inner.bell.ring_keeper();
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The catalog: which tables there are, in memory and as rows of a tree of its own.
+
+use hashbrown::HashMap;
+
+use crate::base::codec::{Reader, put_prefixed, put_varint};
+use crate::base::error::{Error, Result};
+use crate::base::ids::{TableId, TxnId};
+use crate::base::options::{Compression, TableOptions};
+use crate::block::Address;
+use crate::btree::{Position, Shared, Tree};
+use crate::checkpoint::TreeRoot;
+use crate::page::{Everything, Home, UpdateKind, ValueRef};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Arc, RwLock};
+
+/// A table that exists.
+#[derive(Debug)]
+pub struct Table {
+    name: String,
+    tree: Arc<Tree>,
+    /// How many handles are open. Changed under the catalog's lock when it rises from zero, so that a
+    /// drop that holds the lock for writing and sees zero is alone.
+    users: AtomicUsize,
+}
+
+/// A handle on a table, which cannot be dropped while one is open.
+#[derive(Debug)]
+pub struct OpenTable(Arc<Table>);
+
+impl OpenTable {
+    fn new(table: &Arc<Table>) -> Self {
+        // Relaxed: the catalog's lock orders it against a drop.
+        table.users.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(table))
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The table's options.
+    pub fn options(&self) -> &TableOptions {
+        self.0.tree.options()
+    }
+
+    /// The table's id.
+    pub fn id(&self) -> TableId {
+        self.0.tree.id()
+    }
+
+    pub(super) fn tree(&self) -> &Arc<Tree> {
+        &self.0.tree
+    }
+}
+
+impl Clone for OpenTable {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Drop for OpenTable {
+    fn drop(&mut self) {
+        // Release: what was done through the handle is done. Pairs with the Acquire in `remove`.
+        self.0.users.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// A table as the catalog's row, or a log record, has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) id: TableId,
+    pub(super) options: TableOptions,
+    pub(super) root: Option<(Address, u8)>,
+    pub(super) rows: u64,
+}
+
+const ENTRY_VERSION: u8 = 1;
+const FLAG_LOGGED: u8 = 1;
+const FLAG_ROOT: u8 = 2;
+
+impl Entry {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![ENTRY_VERSION];
+        put_prefixed(&mut out, self.name.as_bytes());
+        put_varint(&mut out, u64::from(self.id.0));
+        let logged = if self.options.logged { FLAG_LOGGED } else { 0 };
+        out.push(logged | if self.root.is_some() { FLAG_ROOT } else { 0 });
+        out.push(match self.options.compression {
+            Compression::None => 0,
+            Compression::Snappy => 1,
+        });
+        put_varint(&mut out, u64::from(self.options.leaf_bytes_max));
+        put_varint(&mut out, u64::from(self.options.internal_bytes_max));
+        put_prefixed(&mut out, self.options.metadata.as_bytes());
+        if let Some((address, level)) = &self.root {
+            address.encode(&mut out);
+            out.push(*level);
+        }
+        put_varint(&mut out, self.rows);
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != ENTRY_VERSION {
+            return None;
+        }
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        let name = text(reader.prefixed()?)?;
+        let id = TableId(u32::try_from(reader.varint()?).ok()?);
+        let flags = reader.u8()?;
+        let compression = match reader.u8()? {
+            0 => Compression::None,
+            1 => Compression::Snappy,
+            _ => return None,
+        };
+        let leaf_bytes_max = u32::try_from(reader.varint()?).ok()?;
+        let internal_bytes_max = u32::try_from(reader.varint()?).ok()?;
+        let metadata = text(reader.prefixed()?)?;
+        let root = match flags & FLAG_ROOT {
+            0 => None,
+            _ => Some((Address::decode(&mut reader)?, reader.u8()?)),
+        };
+        let rows = reader.varint()?;
+        let logged = flags & FLAG_LOGGED != 0;
+        let options =
+            TableOptions { compression, leaf_bytes_max, internal_bytes_max, logged, metadata };
+        options.check().ok()?;
+        Some(Self { name, id, options, root, rows })
+    }
+}
+
+/// The tables of an open database.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    /// Lock order: before every tree's locks. Held for reading while a batch of pages is evicted,
+    /// so that no tree goes away under it.
+    tables: RwLock<HashMap<String, Arc<Table>>>,
+    tree: Tree,
+}
+
+impl Catalog {
+    pub(super) fn new(tree: Tree) -> Self {
+        Self { tables: RwLock::new(HashMap::new()), tree }
+    }
+
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Makes the tables known that the catalog's tree has on disk. Returns the greatest id.
+    pub(super) fn load(&self, shared: &Shared, label: &Arc<str>) -> Result<TableId> {
+        let mut greatest = TableId::CATALOG;
+        let mut position = Position::new(shared.new_pin());
+        while position.next(&self.tree, &Everything)? {
+            let bytes = match position.value() {
+                Some(ValueRef::Inline(bytes)) => bytes,
+                _ => &[],
+            };
+            let entry = Entry::decode(bytes).ok_or_else(|| {
+                let name = String::from_utf8_lossy(position.key().unwrap_or_default()).into_owned();
+                Error::corrupt(label, 0, "entry of the catalog", "a table", name)
+            })?;
+            greatest = greatest.max(entry.id);
+            self.insert(entry, shared);
+        }
+        Ok(greatest)
+    }
+
+    /// Adds the table that `entry` describes, unless there is one of its name. Returns its handle.
+    pub(super) fn insert(&self, entry: Entry, shared: &Shared) -> OpenTable {
+        let mut tables = self.tables.write();
+        let Entry { name, id, options, root, rows } = entry;
+        let table = tables.entry(name).or_insert_with_key(|name| {
+            let root = root.map(|(address, level)| (Home::at(address, rows), level));
+            shared.transactions.set_rows(id, rows);
+            let tree = Arc::new(Tree::open(id, options, shared.clone(), root));
+            Arc::new(Table { name: name.clone(), tree, users: AtomicUsize::new(0) })
+        });
+        OpenTable::new(table)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<OpenTable> {
+        self.tables.read().get(name).map(OpenTable::new)
+    }
+
+    pub(super) fn get_by_id(&self, id: TableId) -> Option<OpenTable> {
+        self.tables.read().values().find(|table| table.tree.id() == id).map(OpenTable::new)
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.tables.read().keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Takes the table `name` out, if nobody has it open.
+    pub(super) fn remove(&self, name: &str) -> Result<Arc<Table>> {
+        let mut tables = self.tables.write();
+        let missing = || Error::Missing { what: format!("table {name:?}") };
+        let table = tables.get(name).ok_or_else(missing)?;
+        // Acquire: pairs with the Release in `OpenTable::drop`.
+        if table.users.load(Ordering::Acquire) > 0 {
+            return Err(Error::Busy {
+                path: name.into(),
+                holder: "an open cursor or handle".to_owned(),
+            });
+        }
+        tables.remove(name).ok_or_else(missing)
+    }
+
+    /// Calls `visit` with every tree, the catalog's last, while none can go away.
+    pub(super) fn with_trees<R>(&self, visit: impl FnOnce(&[Arc<Tree>]) -> R) -> R {
+        let tables = self.tables.read();
+        let mut trees: Vec<Arc<Tree>> =
+            tables.values().map(|table| Arc::clone(&table.tree)).collect();
+        trees.sort_unstable_by_key(|tree| tree.id());
+        visit(&trees)
+    }
+
+    /// The tables, for a checkpoint.
+    pub(super) fn all(&self) -> Vec<OpenTable> {
+        self.tables.read().values().map(OpenTable::new).collect()
+    }
+
+    /// Notes in the catalog's tree where `table` is, unless it says so already.
+    pub(super) fn record(&self, table: &OpenTable, root: TreeRoot, rows: u64) -> Result<()> {
+        let entry = Entry {
+            name: table.name().to_owned(),
+            id: table.id(),
+            options: table.options().clone(),
+            root: root.home.address.map(|address| (address, root.level)),
+            rows,
+        };
+        let entry = entry.encode();
+        let mut position = Position::new(self.tree.shared().new_pin());
+        let found = position.find(&self.tree, table.name().as_bytes(), &Everything)?;
+        if found && position.value() == Some(ValueRef::Inline(&entry)) {
+            return Ok(());
+        }
+        drop(position);
+        self.put(table.name(), Some(&entry))
+    }
+
+    /// Writes a row of the catalog's tree, or deletes it. Only one caller at a time.
+    pub(super) fn put(&self, name: &str, entry: Option<&[u8]>) -> Result<()> {
+        let mut pin = self.tree.shared().new_pin();
+        self.tree.write(name.as_bytes(), &mut pin, |latched| {
+            match entry {
+                Some(entry) => {
+                    latched.put(name.as_bytes(), TxnId::VISIBLE, UpdateKind::Inline, entry)
+                }
+                None => latched.put(name.as_bytes(), TxnId::VISIBLE, UpdateKind::Tombstone, &[]),
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Table {
+    pub(super) fn tree(&self) -> &Arc<Tree> {
+        &self.tree
+    }
+}

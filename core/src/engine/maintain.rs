@@ -1,0 +1,184 @@
+//! What keeps an open database in shape: checkpoints, eviction, room in the cache; and its close.
+
+use std::time::{Duration, Instant};
+
+use super::Inner;
+use crate::base::error::{Error, Result, RollbackReason};
+use crate::base::ids::TableId;
+use crate::base::options::OpenMode;
+use crate::btree::Tree;
+use crate::cache::Pressure;
+use crate::checkpoint::{self, Parts, TreeRoot};
+use crate::evict::Step;
+use crate::sync::atomic::Ordering;
+
+/// Without a log, or with long values, a checkpoint starts when so many times the log's volume was
+/// written to the data file.
+const FILE_VOLUME_FACTOR: u64 = 4;
+
+/// How long a thread that finds the cache full sleeps before it tries again to make room itself.
+const ROOM_NAP: Duration = Duration::from_millis(5);
+
+impl Inner {
+    /// Takes a checkpoint if anything changed since the last.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        let mut count = self.checkpointing.lock();
+        if self.failure.first().is_some() || !self.has_changed() {
+            return self.failure.check();
+        }
+        self.take_checkpoint(&mut count)
+    }
+
+    /// Takes a checkpoint whether or not anything changed.
+    pub(super) fn checkpoint_now(&self) -> Result<()> {
+        let mut count = self.checkpointing.lock();
+        self.take_checkpoint(&mut count)
+    }
+
+    fn has_changed(&self) -> bool {
+        let log = self.committer.log();
+        let log_start = self.shared.blocks.superblock().root.log_start;
+        self.catalog.tree().is_dirty()
+            || log.is_some_and(|log| log.end() > log_start)
+            || self.catalog.with_trees(|trees| trees.iter().any(|tree| tree.is_dirty()))
+    }
+
+    fn take_checkpoint(&self, count: &mut u32) -> Result<()> {
+        *count += 1;
+        let next_table = || self.next_table();
+        checkpoint::take(&Parts {
+            blocks: &self.shared.blocks,
+            transactions: &self.shared.transactions,
+            committer: &self.committer,
+            number: *count,
+            log_epoch: self.log_epoch,
+            log_end: self.log_end,
+            catalog: self.catalog.tree(),
+            next_table: &next_table,
+            write_tables: &|write_tree, counts| self.write_tables(write_tree, counts),
+        })
+    }
+
+    /// Writes every table, and its row of the catalog where that changed.
+    fn write_tables(
+        &self,
+        write_tree: &mut dyn FnMut(&Tree) -> Result<TreeRoot>,
+        counts: &[(TableId, u64)],
+    ) -> Result<()> {
+        for table in self.catalog.all() {
+            let root = write_tree(table.tree())?;
+            let counted = counts.iter().find(|(id, _)| *id == table.id());
+            let rows = counted.map_or(root.home.rows, |(_, rows)| *rows);
+            debug_assert_eq!(rows, root.home.rows, "the rows of {:?}", table.name());
+            self.catalog.record(&table, root, rows)?;
+        }
+        Ok(())
+    }
+
+    /// Whether enough was written since the last checkpoint for the next.
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        let limit = self.options.checkpoint_log_bytes;
+        let blocks = &self.shared.blocks;
+        let log_bytes = self
+            .committer
+            .log()
+            .map_or(0, |log| log.bytes_since(blocks.superblock().root.log_start));
+        log_bytes >= limit
+            || blocks.allocated_since_checkpoint_bytes() >= limit * FILE_VOLUME_FACTOR
+    }
+
+    /// Moves eviction's clock by one step.
+    pub(super) fn evict_step(&self) -> Result<Step> {
+        // The catalog's lock keeps the trees from being dropped.
+        self.catalog.with_trees(|trees| self.clock.step(trees))
+    }
+
+    /// After an operation: rings for the evictor, helps it, or does its work where there is none.
+    #[inline]
+    pub(super) fn relieve(&self) {
+        match self.shared.cache.pressure() {
+            Pressure::None => {}
+            Pressure::Background if self.options.background => self.bell.ring_evictor(),
+            _ => self.help_evict(),
+        }
+    }
+
+    #[cold]
+    fn help_evict(&self) {
+        if self.options.background {
+            self.bell.ring_evictor();
+        }
+        // A failure stays in memory and shows on the next write.
+        if let Err(error) = self.evict_step() {
+            tracing::debug!(%error, "a page could not be evicted");
+        }
+    }
+
+    /// Before a write: waits until the cache has room, making some.
+    #[inline]
+    pub(super) fn make_room(&self) -> Result<()> {
+        if self.shared.cache.pressure() < Pressure::Full { Ok(()) } else { self.wait_for_room() }
+    }
+
+    #[cold]
+    fn wait_for_room(&self) -> Result<()> {
+        self.shared.stats.cache_waits.bump();
+        let deadline = Instant::now() + self.options.timeout;
+        let mut fruitless = 0;
+        let cache = &self.shared.cache;
+        while cache.pressure() == Pressure::Full {
+            self.failure.check()?;
+            self.bell.ring_evictor();
+            let step = self.evict_step()?;
+            if step.evicted > 0 {
+                fruitless = 0;
+                continue;
+            }
+            fruitless += usize::from(step.went_round);
+            if fruitless >= 4 {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    let reason = RollbackReason::CacheFull {
+                        pinned_bytes: cache.bytes_used(),
+                        cache_bytes: cache.bytes_max(),
+                    };
+                    return Err(Error::Rollback { reason });
+                }
+                cache.wait_for_room(left.min(ROOM_NAP));
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`super::Engine::close`].
+    pub(super) fn close(&self) -> Result<()> {
+        let mut gate = self.gate.write();
+        if std::mem::replace(&mut *gate, true) {
+            return Ok(());
+        }
+        // Release: pairs with the Acquire loads in `check_open` and `is_closed`.
+        self.closed.store(true, Ordering::Release);
+        drop(gate);
+        let writable = self.options.mode != OpenMode::ReadOnly;
+        let outcome = if writable { self.close_files() } else { Ok(()) };
+        let released = match self.lock.lock().take() {
+            Some(lock) if outcome.is_ok() => lock.release(),
+            // As after a crash: the sidecars stay, for the next open to recover.
+            _ => Ok(()),
+        };
+        outcome.and(released)
+    }
+
+    fn close_files(&self) -> Result<()> {
+        self.failure.check()?;
+        if let Some(log) = self.committer.log() {
+            log.close()?;
+        }
+        self.checkpoint()?;
+        self.shared.blocks.trim();
+        match self.committer.log() {
+            Some(log) => log.remove_all(),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! An open database: open, close, background threads, and operations with cache pressure checked around
+//! them.
+//!
+//! [`Engine`] is what the faces hold; [`Session`] runs operations, one at a time; [`OpenTable`] keeps a
+//! table from being dropped. Everything below the engine is reached through it.
+#![forbid(unsafe_code)]
+
+mod background;
+mod catalog;
+mod maintain;
+mod open;
+mod replay;
+mod session;
+mod tables;
+
+use catalog::Catalog;
+pub use catalog::OpenTable;
+pub use session::{Cached, Session};
+
+use crate::base::error::{Error, Result};
+use crate::base::ids::{Lsn, TableId};
+use crate::base::options::{DatabaseOptions, OpenMode};
+use crate::base::stats::StatsSnapshot;
+use crate::btree::Shared;
+use crate::evict::Clock;
+use crate::io::fork::ForkGuard;
+use crate::io::lock::DatabaseLock;
+use crate::io::sticky::Failure;
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{Arc, Mutex, RwLock};
+use crate::txn::Committer;
+
+/// An open database. Clones share it; the last one closes it.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    inner: Arc<Inner>,
+    /// Ends the background threads and closes the database with the last clone.
+    _closer: Arc<Closer>,
+}
+
+/// What operations and background threads share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    label: Arc<str>,
+    options: DatabaseOptions,
+    shared: Shared,
+    catalog: Catalog,
+    committer: Committer,
+    log_epoch: u32,
+    /// Where the log ends if there is none: carried from superblock to superblock.
+    log_end: Lsn,
+    clock: Clock,
+    failure: Arc<Failure>,
+    guard: ForkGuard,
+    next_table: AtomicU32,
+    /// Held by each write from its first version to its commit, and by `close` for good. True once the
+    /// database is closed.
+    gate: RwLock<bool>,
+    /// The same for those who only read: they need not be waited for.
+    closed: AtomicBool,
+    /// One checkpoint, or drop of a table, at a time. Counts the checkpoints.
+    checkpointing: Mutex<u32>,
+    bell: Arc<background::Bell>,
+    lock: Mutex<Option<DatabaseLock>>,
+}
+
+/// Closes the database when the last [`Engine`] goes.
+#[derive(Debug)]
+struct Closer {
+    inner: Arc<Inner>,
+    threads: Mutex<Vec<crate::sync::thread::JoinHandle<()>>>,
+}
+
+impl Closer {
+    fn close(&self) -> Result<()> {
+        self.inner.bell.end();
+        if !self.inner.guard.is_ours() {
+            // The threads, the lock and the file's future are the parent's.
+            return Ok(());
+        }
+        let outcome = self.inner.close();
+        for thread in self.threads.lock().drain(..) {
+            // A thread that panicked has latched its reason; `close` has reported it.
+            let _ = thread.join();
+        }
+        outcome
+    }
+}
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(database = %self.inner.label, %error, "the database was not closed cleanly");
+        }
+    }
+}
+
+impl Engine {
+    /// The path, for messages.
+    pub fn label(&self) -> &str {
+        &self.inner.label
+    }
+
+    /// The options that it was opened with.
+    pub fn options(&self) -> &DatabaseOptions {
+        &self.inner.options
+    }
+
+    /// A session, for one thread at a time.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn session(&self) -> Result<Session> {
+        self.inner.check_open()?;
+        Ok(Session::new(Arc::clone(&self.inner)))
+    }
+
+    /// Takes a checkpoint: afterwards the one file holds all that was committed before, durably.
+    ///
+    /// # Errors
+    /// [`Error::Full`]; what the disk gives, which sticks.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.inner.check_writable("take a checkpoint")?;
+        self.inner.checkpoint()
+    }
+
+    /// Makes all that was committed so far durable.
+    ///
+    /// # Errors
+    /// What the disk gives, which sticks.
+    pub fn sync(&self) -> Result<()> {
+        self.inner.check_writable("sync")?;
+        match self.inner.committer.log() {
+            Some(_) => self.inner.committer.sync(crate::io::SyncPoint::Background),
+            None => self.inner.checkpoint(),
+        }
+    }
+
+    /// What the engine did so far.
+    pub fn stats(&self) -> StatsSnapshot {
+        let mut stats = self.inner.shared.stats.snapshot();
+        stats.cache_bytes = self.inner.shared.cache.bytes_used();
+        stats.file_bytes = self.inner.shared.blocks.file_bytes();
+        stats
+    }
+
+    /// Closes the database: waits for commits under way, takes the last checkpoint, removes the
+    /// sidecars. Later operations say that it is closed; closing again does nothing.
+    ///
+    /// # Errors
+    /// What the last checkpoint gives. The database is closed all the same, as after a crash.
+    pub fn close(&self) -> Result<()> {
+        self._closer.close()
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        // Acquire: pairs with the Release in `Inner::close`.
+        self.inner.closed.load(Ordering::Acquire)
+    }
+}
+
+impl Inner {
+    /// Refuses everything after a close, and in a forked child.
+    #[inline]
+    fn check_open(&self) -> Result<()> {
+        self.guard.check("a database that was opened by the parent process")?;
+        // Acquire: pairs with the Release in `close`.
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed { what: "the database" });
+        }
+        Ok(())
+    }
+
+    /// Refuses writes to what is read-only, was closed, or has failed.
+    #[inline]
+    fn check_writable(&self, action: &'static str) -> Result<()> {
+        self.check_open()?;
+        if self.options.mode == OpenMode::ReadOnly {
+            return Err(Error::ReadOnly { action });
+        }
+        self.failure.check()?;
+        self.committer.check()
+    }
+
+    fn next_table(&self) -> TableId {
+        TableId(self.next_table.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,288 @@
+//! Opening a database: lock, file, superblock, catalog, recovery, threads.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::background::{self, Bell};
+use super::catalog::Catalog;
+use super::replay::Replay;
+use super::{Closer, Engine, Inner};
+use crate::base::error::{Error, Result};
+use crate::base::ids::{Lsn, TableId};
+use crate::base::options::{DatabaseOptions, Durability, OpenMode, TableOptions};
+use crate::base::stats::Stats;
+use crate::block::{self, Blocks, Superblock};
+use crate::btree::{Loads, Shared, Tree};
+use crate::cache::Cache;
+use crate::evict::Clock;
+use crate::io::lock::{DatabaseLock, LockRequest};
+use crate::io::real::RealStorage;
+use crate::io::sticky::{Failure, StickyStorage};
+use crate::io::{LockKind, Storage};
+use crate::mvcc::Transactions;
+use crate::page::Home;
+use crate::reclaim::{Fences, HazardDomain};
+use crate::recovery::{self, Origin, Survey};
+use crate::sync::atomic::{AtomicBool, AtomicU32};
+use crate::sync::{Arc, Mutex, RwLock};
+use crate::txn::Committer;
+use crate::wal::{Hook, Log, LogOptions, remove_segments};
+
+impl Engine {
+    /// Opens the database in the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when it is open elsewhere, [`Error::Foreign`] when the file is something
+    /// else, [`Error::Corrupt`] when it is damaged, [`Error::Missing`] when it does not exist and is
+    /// not to be created, [`Error::Invalid`] for options out of range, [`Error::Io`].
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// let table = engine.create_table("eggs", &Default::default())?;
+    /// let mut session = engine.session()?;
+    /// session.put(&table, b"key", b"value")?;
+    /// assert_eq!(session.get(&table, b"key", |value| value.to_vec())?, Some(b"value".to_vec()));
+    /// engine.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(path: &Path, options: DatabaseOptions) -> Result<Self> {
+        let label: Arc<str> = path.display().to_string().into();
+        let (storage, name) =
+            RealStorage::locate(path).map_err(|error| Error::io("find", &label, error))?;
+        Self::open_on(Arc::new(storage), &name, options)
+    }
+
+    /// Opens the database `name` in `storage`.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_on(
+        storage: Arc<dyn Storage>,
+        name: &str,
+        options: DatabaseOptions,
+    ) -> Result<Self> {
+        options.check()?;
+        if options.mode == OpenMode::ReadOnly {
+            return Self::open_read_only(storage, name, options);
+        }
+        let lock = lock(&storage, name, &options, LockKind::Exclusive)?;
+        Self::open_locked(storage, name, options, lock)
+    }
+
+    /// A reader takes a shared lock and creates nothing. What a crash left is recovered first,
+    /// briefly as a writer; beside a live writer it sees the last checkpoint.
+    fn open_read_only(
+        storage: Arc<dyn Storage>,
+        name: &str,
+        options: DatabaseOptions,
+    ) -> Result<Self> {
+        let reader = lock(&storage, name, &options, LockKind::Shared)?;
+        if !has_log(&*storage, name)? {
+            return Self::open_locked(storage, name, options, reader);
+        }
+        reader.release()?;
+        let as_writer = DatabaseOptions {
+            mode: OpenMode::Existing,
+            timeout: Duration::ZERO,
+            background: false,
+            ..options.clone()
+        };
+        match Self::open_on(Arc::clone(&storage), name, as_writer) {
+            Ok(recovered) => recovered.close()?,
+            Err(Error::Busy { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let reader = lock(&storage, name, &options, LockKind::Shared)?;
+        Self::open_locked(storage, name, options, reader)
+    }
+
+    fn open_locked(
+        bare: Arc<dyn Storage>,
+        name: &str,
+        options: DatabaseOptions,
+        mut lock: DatabaseLock,
+    ) -> Result<Self> {
+        let failure = Arc::new(Failure::new());
+        let storage: Arc<dyn Storage> =
+            Arc::new(StickyStorage::new(Arc::clone(&bare), Arc::clone(&failure)));
+        let writable = options.mode != OpenMode::ReadOnly;
+        if writable {
+            create_if_new(&storage, name, &options, &mut lock)?;
+        }
+        let label: Arc<str> = storage.display(name).into();
+        let sticky = StickyStorage::new(bare, Arc::clone(&failure));
+        let file = Arc::new(sticky.wrap(name, Arc::clone(lock.file())));
+        let stats = Arc::new(Stats::default());
+        let blocks =
+            Arc::new(Blocks::open(file, Arc::clone(&label), writable, Arc::clone(&stats))?);
+        let superblock = blocks.superblock();
+        let shared = Shared {
+            blocks: Arc::clone(&blocks),
+            hazards: HazardDomain::new(Fences::fastest()),
+            transactions: Arc::new(Transactions::new()),
+            cache: Arc::new(Cache::new(options.cache_bytes_max)),
+            stats,
+            loads: Arc::new(Loads::default()),
+        };
+        let catalog = Catalog::new(catalog_tree(&superblock, &shared)?);
+        let greatest = catalog.load(&shared, &label)?;
+        let next_table = superblock.root.next_table.0.max(greatest.0 + 1);
+        let origin = origin(&*storage, name, &superblock, &blocks);
+        let survey = match writable {
+            true => recovery::survey(origin, &blocks)?,
+            false => Survey::nothing(origin),
+        };
+        let needs_recovery = !survey.is_empty();
+        let epoch = survey.next_epoch();
+        let bell = Arc::new(Bell::default());
+        let inner = Inner {
+            label,
+            committer: committer(&storage, name, &options, &shared, &survey, &bell)?,
+            guard: lock.guard(),
+            lock: Mutex::new(Some(lock)),
+            shared,
+            catalog,
+            log_epoch: epoch,
+            log_end: survey.end(),
+            clock: Clock::default(),
+            failure,
+            next_table: AtomicU32::new(next_table),
+            gate: RwLock::new(false),
+            closed: AtomicBool::new(false),
+            checkpointing: Mutex::new(0),
+            bell,
+            options,
+        };
+        if needs_recovery && writable {
+            recovery::replay(origin, &survey, &mut Replay::new(&inner))?;
+        }
+        if writable && survey.log_is_there() {
+            // The checkpoint makes what was replayed durable and names the new epoch; only then the
+            // old segments go.
+            inner.checkpoint_now()?;
+            remove_segments(&*storage, name, blocks.id(), epoch)?;
+        }
+        Self::start(inner)
+    }
+
+    fn start(inner: Inner) -> Result<Self> {
+        let inner = Arc::new(inner);
+        let threads = if inner.options.background && inner.options.mode != OpenMode::ReadOnly {
+            background::start(&inner)?
+        } else {
+            Vec::new()
+        };
+        let closer = Arc::new(Closer { inner: Arc::clone(&inner), threads: Mutex::new(threads) });
+        Ok(Self { inner, _closer: closer })
+    }
+}
+
+fn lock(
+    storage: &Arc<dyn Storage>,
+    name: &str,
+    options: &DatabaseOptions,
+    kind: LockKind,
+) -> Result<DatabaseLock> {
+    let creates = matches!(options.mode, OpenMode::Create | OpenMode::Replace);
+    let create_mode = creates.then_some(options.file_mode);
+    let request = LockRequest { name, kind, create_mode, timeout: options.timeout };
+    DatabaseLock::take(storage, &request)
+}
+
+/// Puts an empty database where there is none, or where it is to be replaced. The lock goes over to the
+/// new file before its name does.
+fn create_if_new(
+    storage: &Arc<dyn Storage>,
+    name: &str,
+    options: &DatabaseOptions,
+    lock: &mut DatabaseLock,
+) -> Result<()> {
+    let label: Arc<str> = storage.display(name).into();
+    let is_empty = lock.file().len().map_err(|error| Error::io("measure", &label, error))? == 0;
+    if !is_empty && options.mode != OpenMode::Replace {
+        return Ok(());
+    }
+    // An old database's log must not outlive it.
+    for segment in segments(&**storage, name)? {
+        storage.remove(&segment).map_err(|error| Error::io("remove", &label, error))?;
+    }
+    let mut new = block::prepare(&**storage, name, options.file_mode)?;
+    lock.hand_over(Arc::clone(new.file()), || new.give_name())?;
+    new.sync_name()
+}
+
+/// The names of the files that look like segments of the log.
+fn segments(storage: &dyn Storage, name: &str) -> Result<Vec<String>> {
+    let prefix = format!("{name}-wal");
+    let label: Arc<str> = storage.display(name).into();
+    let mut names =
+        storage.list(&prefix).map_err(|error| Error::io("list the log of", &label, error))?;
+    names.retain(|segment| segment[prefix.len()..].bytes().all(|byte| byte.is_ascii_digit()));
+    Ok(names)
+}
+
+fn has_log(storage: &dyn Storage, name: &str) -> Result<bool> {
+    Ok(!segments(storage, name)?.is_empty())
+}
+
+fn catalog_tree(superblock: &Superblock, shared: &Shared) -> Result<Tree> {
+    let root = superblock.root;
+    let level = u8::try_from(root.catalog_level).map_err(|_| {
+        let label = shared.blocks.label();
+        Error::corrupt(label, 0, "levels of the catalog", "fewer than 256", root.catalog_level)
+    })?;
+    let home = root.catalog_root.map(|address| (Home::at(address, root.catalog_rows), level));
+    let options = TableOptions { logged: false, ..TableOptions::default() };
+    Ok(Tree::open(TableId::CATALOG, options, shared.clone(), home))
+}
+
+fn origin<'s>(
+    storage: &'s dyn Storage,
+    name: &'s str,
+    superblock: &Superblock,
+    blocks: &Blocks,
+) -> Origin<'s> {
+    Origin {
+        storage,
+        name,
+        id: blocks.id(),
+        from: superblock.root.log_start,
+        epoch: superblock.root.log_epoch,
+        through: superblock.root.log_through,
+    }
+}
+
+fn committer(
+    storage: &Arc<dyn Storage>,
+    name: &str,
+    options: &DatabaseOptions,
+    shared: &Shared,
+    survey: &Survey,
+    bell: &Arc<Bell>,
+) -> Result<Committer> {
+    let durability = options.durability;
+    let has_log = durability != Durability::Checkpoint && options.mode != OpenMode::ReadOnly;
+    let log = if has_log {
+        let log_options = LogOptions {
+            durability,
+            map: options.map_log,
+            file_mode: options.file_mode,
+            on_half_full: options.background.then(|| {
+                let bell = Arc::clone(bell);
+                Hook(Arc::new(move || bell.ring_keeper()))
+            }),
+            ..LogOptions::default()
+        };
+        let (id, epoch) = (shared.blocks.id(), survey.next_epoch());
+        let start = Lsn(survey.end().0.next_multiple_of(8));
+        let storage = Arc::clone(storage);
+        Some(Arc::new(Log::open(storage, name, id, epoch, start, log_options)?))
+    } else {
+        None
+    };
+    let (transactions, blocks) = (Arc::clone(&shared.transactions), Arc::clone(&shared.blocks));
+    Ok(Committer::new(log, durability, transactions, blocks, Arc::clone(&shared.stats)))
+}

@@ -1,0 +1,115 @@
+//! Creating, opening and dropping tables.
+
+use super::catalog::{Entry, OpenTable};
+use super::{Engine, Inner};
+use crate::base::error::{Error, Result};
+use crate::base::ids::TableId;
+use crate::base::options::TableOptions;
+use crate::btree::Position;
+use crate::page::{Everything, ValueRef};
+use crate::sync::atomic::Ordering;
+use crate::txn::kind;
+
+/// The longest name of a table, in bytes.
+const NAME_BYTES_MAX: usize = 1024;
+
+impl Engine {
+    /// Opens table `name`, created with `options` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it exists with other options; what the log gives.
+    pub fn create_table(&self, name: &str, options: &TableOptions) -> Result<OpenTable> {
+        options.check()?;
+        let inner = &self.inner;
+        if let Some(table) = self.existing(name, options)? {
+            return Ok(table);
+        }
+        inner.check_writable("create a table")?;
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            let len = name.len();
+            return Err(Error::invalid(format!(
+                "a table's name of {len} bytes; give 1 to {NAME_BYTES_MAX}"
+            )));
+        }
+        let gate = inner.gate.read();
+        if *gate {
+            return Err(Error::Closed { what: "the database" });
+        }
+        let _alone = inner.checkpointing.lock();
+        if let Some(table) = self.existing(name, options)? {
+            return Ok(table);
+        }
+        let id = TableId(inner.next_table.fetch_add(1, Ordering::Relaxed));
+        let entry =
+            Entry { name: name.to_owned(), id, options: options.clone(), root: None, rows: 0 };
+        let payload = entry.encode();
+        inner
+            .committer
+            .log_catalog(kind::CREATE, &payload, || inner.catalog.insert(entry, &inner.shared))
+    }
+
+    fn existing(&self, name: &str, options: &TableOptions) -> Result<Option<OpenTable>> {
+        let Some(table) = self.inner.catalog.get(name) else { return Ok(None) };
+        if table.options() != options {
+            return Err(Error::invalid(format!(
+                "table {name:?} exists with other options ({:?}, not {options:?})",
+                table.options()
+            )));
+        }
+        Ok(Some(table))
+    }
+
+    /// Opens table `name`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`].
+    pub fn table(&self, name: &str) -> Result<OpenTable> {
+        self.inner.check_open()?;
+        let missing = || Error::Missing { what: format!("table {name:?}") };
+        self.inner.catalog.get(name).ok_or_else(missing)
+    }
+
+    /// The names of all tables, sorted.
+    pub fn table_names(&self) -> Vec<String> {
+        self.inner.catalog.names()
+    }
+
+    /// Drops table `name` and all that is in it. Rolling back an open transaction does not bring it
+    /// back.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while a cursor or handle on it is open, [`Error::Missing`]; what the log and
+    /// reading its pages give.
+    pub fn drop_table(&self, name: &str) -> Result<()> {
+        let inner = &self.inner;
+        inner.check_writable("drop a table")?;
+        let gate = inner.gate.read();
+        if *gate {
+            return Err(Error::Closed { what: "the database" });
+        }
+        let _alone = inner.checkpointing.lock();
+        let id = self.table(name)?.id();
+        inner.committer.log_catalog(kind::DROP, &id.0.to_le_bytes(), || inner.remove_table(name))?
+    }
+}
+
+impl Inner {
+    /// Takes the table out of the catalog and frees its space. Only one caller at a time, and no
+    /// checkpoint beside it.
+    pub(super) fn remove_table(&self, name: &str) -> Result<()> {
+        let table = self.catalog.remove(name)?;
+        self.catalog.put(name, None)?;
+        self.shared.transactions.forget_table(table.tree().id());
+        let mut long_values = Vec::new();
+        let mut position = Position::new(self.shared.new_pin());
+        while position.next(table.tree(), &Everything)? {
+            if let Some(ValueRef::Overflow(reference)) = position.value() {
+                long_values.push(reference.to_vec());
+            }
+            self.relieve();
+        }
+        drop(position);
+        table.tree().free_blocks()?;
+        table.tree().free_long_values(&long_values)
+    }
+}

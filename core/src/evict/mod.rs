@@ -1,0 +1,155 @@
+//! Eviction: which pages leave memory, and how.
+//!
+//! A clock goes round the leaves in memory, tree after tree, in key order. Each use of a leaf adds a
+//! little heat, each round takes some away, and what is cold leaves: a leaf starts with little heat, so a
+//! scan that touches every page once does not push out those that are used again and again. Clean
+//! leaves are dropped; dirty ones are folded and written first, several in one write. A leaf that holds a
+//! version which some snapshot or a rollback still needs stays. Internal pages leave when nothing
+//! below them is in memory.
+//!
+//! Who calls it, and when, is the engine's business.
+#![forbid(unsafe_code)]
+
+use crate::base::error::Result;
+use crate::block::NewBlock;
+use crate::btree::{LeafWriteBack, Prepared, Swept, Target, Tree, Writer};
+use crate::page::PinnedLeaf;
+use crate::sync::{Arc, Mutex};
+
+/// How many leaves one step takes at most.
+const BATCH_LEAVES: usize = 16;
+
+/// The hand of the clock.
+#[derive(Debug, Default)]
+pub struct Clock {
+    /// Lock order: nothing is locked under it but the epoch.
+    hand: Mutex<Hand>,
+}
+
+#[derive(Debug, Default)]
+struct Hand {
+    tree: usize,
+    key: Vec<u8>,
+}
+
+/// What one step of the clock did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// How many pages left memory.
+    pub evicted: usize,
+    /// Whether the hand came to the end of the last tree.
+    pub went_round: bool,
+}
+
+impl Clock {
+    /// Moves the hand over some leaves of `trees`, and evicts those that are cold.
+    ///
+    /// # Errors
+    /// What writing gives. What could not be written stays in memory.
+    pub fn step(&self, trees: &[Arc<Tree>]) -> Result<Step> {
+        let Some((tree, from, swept, went_round)) = self.advance(trees) else {
+            return Ok(Step { evicted: 0, went_round: true });
+        };
+        let mut evicted = evict_leaves(&tree, swept.cold)?;
+        if let Some(level) = swept.idle_index {
+            evicted += usize::from(evict_index(&tree, level, &from)?);
+        }
+        tree.shared().stats.pages_evicted.add(evicted as u64);
+        if evicted > 0 {
+            tree.shared().hazards.reclaim();
+        }
+        Ok(Step { evicted, went_round })
+    }
+
+    fn advance(&self, trees: &[Arc<Tree>]) -> Option<(Arc<Tree>, Vec<u8>, Swept, bool)> {
+        let mut hand = self.hand.lock();
+        let number = if hand.tree < trees.len() { hand.tree } else { 0 };
+        let tree = Arc::clone(trees.get(number)?);
+        let from = std::mem::take(&mut hand.key);
+        let mut swept = tree.sweep(&from, BATCH_LEAVES);
+        hand.tree = number;
+        let mut went_round = false;
+        match swept.next.take() {
+            Some(next) => hand.key = next,
+            None => {
+                hand.tree = (number + 1) % trees.len();
+                went_round = hand.tree == 0;
+            }
+        }
+        Some((tree, from, swept, went_round))
+    }
+}
+
+/// Evicts what it can of `cold`; dirty leaves are written in one batch.
+fn evict_leaves(tree: &Tree, cold: Vec<PinnedLeaf>) -> Result<usize> {
+    let mut evicted = 0;
+    let mut ready = Vec::new();
+    for pin in cold {
+        if evict_clean(tree, &pin) {
+            evicted += 1;
+        } else if let Some(write_back) = prepare(tree, pin)? {
+            ready.push(write_back);
+        }
+    }
+    if ready.is_empty() {
+        return Ok(evicted);
+    }
+    let addresses = write_leaves(tree, &ready)?;
+    for (write_back, address) in ready.iter().zip(addresses) {
+        if let Some(latched) = tree.install_leaf(write_back, address, Writer::Eviction)? {
+            latched.evict(&tree.shared().hazards);
+            tree.shared().stats.pages_written_by_eviction.bump();
+            evicted += 1;
+        }
+    }
+    Ok(evicted)
+}
+
+/// Drops the leaf if all of it is on disk.
+fn evict_clean(tree: &Tree, pin: &PinnedLeaf) -> bool {
+    let Some(latched) = pin.leaf().and_then(|leaf| leaf.try_latch()) else { return false };
+    if latched.home().is_none_or(|home| home.is_dirty()) {
+        return false;
+    }
+    latched.evict(&tree.shared().hazards);
+    true
+}
+
+/// Makes a dirty leaf ready to be written, if nobody needs more than its image would say.
+fn prepare(tree: &Tree, pin: PinnedLeaf) -> Result<Option<LeafWriteBack>> {
+    let Some(low) = pin.leaf().map(|leaf| leaf.range().low.clone()) else { return Ok(None) };
+    match tree.prepare_leaf(pin, Writer::Eviction, true)? {
+        Prepared::Ready(write_back) => return Ok(Some(write_back)),
+        Prepared::Changed => {}
+        Prepared::Held | Prepared::Clean => return Ok(None),
+    }
+    let mut folded = tree.shared().new_pin();
+    if !tree.find_leaf_in_cache(Target::At(&low), &mut folded) {
+        return Ok(None);
+    }
+    Ok(match tree.prepare_leaf(folded, Writer::Eviction, false)? {
+        Prepared::Ready(write_back) => Some(write_back),
+        _ => None,
+    })
+}
+
+/// Writes prepared leaves with as few calls as may be. A leaf without rows has no address.
+pub(crate) fn write_leaves(
+    tree: &Tree,
+    ready: &[LeafWriteBack],
+) -> Result<Vec<Option<crate::block::Address>>> {
+    let blocks: Vec<Option<NewBlock<'_>>> = ready.iter().map(|leaf| leaf.block(tree)).collect();
+    let present: Vec<NewBlock<'_>> = blocks.iter().flatten().copied().collect();
+    let mut addresses = tree.shared().blocks.write(&present)?.into_iter();
+    Ok(blocks.iter().map(|block| block.and_then(|_| addresses.next())).collect())
+}
+
+/// Drops an internal page with nothing below it in memory, written first if it must be.
+fn evict_index(tree: &Tree, level: u8, key: &[u8]) -> Result<bool> {
+    if tree.is_unwritten(level, key, Writer::Eviction)
+        && !tree.write_index(level, key, Writer::Eviction)?
+    {
+        return Ok(false);
+    }
+    Ok(tree.evict_index(level, key))
+}

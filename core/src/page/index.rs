@@ -1,0 +1,83 @@
+//! An internal page in memory: separators to search in, and the references of the children.
+//!
+//! Immutable. A change makes a new one and swaps it in under the tree's structure lock; the old
+//! one is retired through the epoch, for descending readers may stand in it.
+
+use std::ptr::NonNull;
+
+use super::reference::PageRef;
+use crate::cache::Charge;
+use crate::format::PageImage;
+
+/// An internal page in memory.
+pub struct Index {
+    /// The separators. Slot 0's counts as minus infinity.
+    image: PageImage,
+    /// As many as the image has slots. The last index that names a reference owns it.
+    children: Box<[NonNull<PageRef>]>,
+    _charge: Charge,
+}
+
+// SAFETY: the references behind the pointers are `Sync`, shared by all threads, and are freed
+// only by whoever unlinked the last index that named them.
+unsafe impl Send for Index {}
+// SAFETY: as above; an index is immutable.
+unsafe impl Sync for Index {}
+
+impl Index {
+    /// An index over `children`, one for each slot of `image`.
+    pub fn new(image: PageImage, children: Box<[NonNull<PageRef>]>, charge: Charge) -> Self {
+        assert_eq!(image.len(), children.len(), "an index has a child for each separator");
+        assert!(!children.is_empty(), "an index has a child");
+        Self { image, children, _charge: charge }
+    }
+
+    /// The separators.
+    #[inline]
+    pub fn image(&self) -> &PageImage {
+        &self.image
+    }
+
+    /// How many children it has; at least one.
+    pub fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    /// The children, as the next index will name them.
+    pub fn children(&self) -> &[NonNull<PageRef>] {
+        &self.children
+    }
+
+    /// The child numbered `slot`.
+    #[inline]
+    pub fn child(&self, slot: usize) -> &PageRef {
+        // SAFETY: a reference outlives every index that names it: it is retired through the epoch
+        // together with the last one, and `self` is borrowed under a guard or the structure lock.
+        unsafe { self.children[slot].as_ref() }
+    }
+
+    /// The number of the child where `key` belongs.
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> usize {
+        self.image.search_child(key)
+    }
+
+    /// The number of the child where the keys just below `key` belong.
+    pub fn find_before(&self, key: &[u8]) -> usize {
+        let (Ok(slot) | Err(slot)) = self.image.search(key);
+        slot.saturating_sub(1)
+    }
+
+    /// The number of the child whose reference this is.
+    pub fn position(&self, child: &PageRef) -> Option<usize> {
+        self.children.iter().position(|pointer| std::ptr::eq(pointer.as_ptr(), child))
+    }
+
+    /// The separator in front of child `slot`, into `out`; empty for the first.
+    pub fn separator_into(&self, slot: usize, out: &mut Vec<u8>) {
+        out.clear();
+        if slot > 0 {
+            self.image.key_into(slot, out);
+        }
+    }
+}

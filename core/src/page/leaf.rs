@@ -1,0 +1,414 @@
+//! A leaf in memory: an immutable image, and what changed since.
+//!
+//! A lookup asks the insert list first (newest changes), then the image. Cells of an image that
+//! was built in memory may be newer than some snapshot: those carry the id of their writer beside
+//! the image ([`Leaf::cell_txn`]). What was read from disk everybody sees.
+//!
+//! A leaf never moves and never shrinks. When its delta is over budget, its holder builds others
+//! from it (layer `reconcile`) and puts those in its place (layer `btree`); this one is then dead:
+//! readers that hold it go on reading what their snapshots see, writers start again.
+
+use std::ptr::NonNull;
+
+use bumpalo::Bump;
+
+use super::delta::{Delta, Entry};
+use super::reference::PageRef;
+use super::update::{Unsettled, Update, UpdateKind, first_seen};
+use super::view::{Everything, Verdict, View};
+use crate::base::ids::TxnId;
+use crate::cache::{Cache, Charge};
+use crate::format::{Cell, PageImage, Tag, common_prefix, key_head};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard};
+
+/// The keys that belong to a leaf: `low..high`, without end when there is no `high`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeafRange {
+    /// The smallest key that may be here.
+    pub low: Box<[u8]>,
+    /// The smallest key that is beyond.
+    pub high: Option<Box<[u8]>>,
+}
+
+impl LeafRange {
+    /// Whether every key belongs here: the leaf is the whole tree.
+    pub fn is_everything(&self) -> bool {
+        self.low.is_empty() && self.high.is_none()
+    }
+
+    /// Cuts what lies below `low` off.
+    pub fn raise_low(&mut self, low: &[u8]) {
+        if low > &*self.low {
+            self.low = low.into();
+        }
+    }
+
+    /// Cuts what lies from `high` on off.
+    pub fn lower_high(&mut self, high: &[u8]) {
+        if self.high.as_ref().is_none_or(|current| high < &**current) {
+            self.high = Some(high.into());
+        }
+    }
+
+    /// The length of the prefix that all keys of the range share.
+    fn prefix_len(&self) -> usize {
+        self.high.as_ref().map_or(0, |high| common_prefix(&self.low, high))
+    }
+}
+
+/// A leaf. See the module.
+pub struct Leaf {
+    image: PageImage,
+    delta: Delta,
+    /// Of each image cell, who wrote it, where some snapshot may not see it.
+    cell_txns: Option<Box<[TxnId]>>,
+    prefix_len: usize,
+    range: LeafRange,
+    /// The reference whose word names this leaf. Valid while the leaf is alive.
+    home: NonNull<PageRef>,
+    /// Replaced or evicted. Written by latch holders; read by whoever must not write here, or
+    /// must not miss what was written elsewhere.
+    dead: AtomicBool,
+    /// How many changes were made since the leaf was built. Written by latch holders.
+    changes: AtomicU64,
+    /// How often it was used lately: eviction's clock counts it down.
+    heat: AtomicU8,
+    writer: Mutex<Writer>,
+    charge: Charge,
+}
+
+/// What only latch holders touch.
+struct Writer {
+    arena: Bump,
+    /// How much of the arena is charged to the cache.
+    charged_bytes: u64,
+    /// Above this many entries the leaf wants to be rebuilt.
+    entries_max: usize,
+    /// Above this many bytes in the arena, too.
+    arena_bytes_max: usize,
+}
+
+// SAFETY: what the raw pointers inside name is the arena's (which the leaf owns) or the home
+// reference, which is `Sync` and outlives the leaf's life; mutation goes through atomics or the latch.
+unsafe impl Send for Leaf {}
+// SAFETY: as above; readers only load atomics and immutable fields.
+unsafe impl Sync for Leaf {}
+
+/// The hottest a leaf can be: how many rounds of the clock it survives unused.
+const HEAT_MAX: u8 = 3;
+/// What a leaf and its allocations take beside image and arena.
+const OVERHEAD_BYTES: u64 = std::mem::size_of::<Leaf>() as u64 + 64;
+
+/// What a view finds for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup<'p> {
+    /// Nothing.
+    Missing,
+    /// A value.
+    Found(ValueRef<'p>),
+    /// The view cannot tell; look again with a snapshot.
+    Unsettled,
+}
+
+/// A value on a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueRef<'p> {
+    /// The value itself.
+    Inline(&'p [u8]),
+    /// The reference of a value in overflow extents.
+    Overflow(&'p [u8]),
+}
+
+impl<'p> ValueRef<'p> {
+    fn of_cell(cell: Cell<'p>) -> Self {
+        match cell.tag {
+            Tag::Overflow => Self::Overflow(cell.bytes),
+            _ => Self::Inline(cell.bytes),
+        }
+    }
+
+    fn of_update(update: &'p Update) -> Option<Self> {
+        match update.kind() {
+            UpdateKind::Inline => Some(Self::Inline(update.bytes())),
+            UpdateKind::Overflow => Some(Self::Overflow(update.bytes())),
+            UpdateKind::Tombstone => None,
+        }
+    }
+}
+
+impl Leaf {
+    /// A leaf over `image`, whose keys belong to `range`, named by `home`.
+    ///
+    /// `cell_txns` says of each cell who wrote it, where some snapshot may not see it yet. The
+    /// leaf wants a rebuild when its insert list holds more than `entries_max` keys.
+    pub fn new(
+        image: PageImage,
+        cell_txns: Option<Box<[TxnId]>>,
+        range: LeafRange,
+        home: &PageRef,
+        cache: &Arc<Cache>,
+        entries_max: usize,
+    ) -> Box<Self> {
+        let txn_bytes = cell_txns.as_ref().map_or(0, |txns| size_of_val::<[TxnId]>(txns));
+        let key_bytes = range.low.len() + range.high.as_ref().map_or(0, |high| high.len());
+        let bytes = OVERHEAD_BYTES + (image.bytes_len() + txn_bytes + key_bytes) as u64;
+        let arena_bytes_max = (image.bytes_len() * 2).max(16 << 10);
+        Box::new(Self {
+            prefix_len: range.prefix_len(),
+            image,
+            cell_txns,
+            range,
+            home: NonNull::from(home),
+            delta: Delta::new(),
+            dead: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
+            heat: AtomicU8::new(1),
+            writer: Mutex::new(Writer {
+                arena: Bump::new(),
+                charged_bytes: 0,
+                entries_max,
+                arena_bytes_max,
+            }),
+            charge: Charge::new(cache, bytes),
+        })
+    }
+
+    /// The image.
+    #[inline]
+    pub fn image(&self) -> &PageImage {
+        &self.image
+    }
+
+    /// The keys that belong here.
+    pub fn range(&self) -> &LeafRange {
+        &self.range
+    }
+
+    /// Whether `key` belongs here.
+    pub fn covers(&self, key: &[u8]) -> bool {
+        key >= &*self.range.low && self.range.high.as_ref().is_none_or(|high| key < &**high)
+    }
+
+    /// The bytes that it holds of the cache.
+    pub fn charged_bytes(&self) -> u64 {
+        self.charge.bytes()
+    }
+
+    /// Who wrote the image's cell `slot`.
+    #[inline]
+    pub fn cell_txn(&self, slot: usize) -> TxnId {
+        self.cell_txns.as_ref().map_or(TxnId::VISIBLE, |txns| txns[slot])
+    }
+
+    /// Whether every cell of the image is older than `oldest`, so that every snapshot sees it.
+    pub fn cells_settled(&self, oldest: TxnId) -> bool {
+        self.cell_txns.as_ref().is_none_or(|txns| txns.iter().all(|txn| *txn < oldest))
+    }
+
+    /// Whether nothing changed since the image.
+    pub fn is_unchanged(&self) -> bool {
+        self.delta.len() == 0
+    }
+
+    /// How many changes were made here since the leaf was built.
+    pub fn changes(&self) -> u64 {
+        // Acquire: pairs with the Release in `Latched::put`, so that who sees the count sees the
+        // change.
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether it was replaced or evicted.
+    #[inline]
+    pub fn is_dead(&self) -> bool {
+        // Acquire: what replaced it is seen by who descends again. Pairs with `Latched::kill`.
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// Notes a use.
+    #[inline]
+    pub fn touch(&self) {
+        // Relaxed: only a hint. The load first, so that hot leaves are not written to all the time.
+        let heat = self.heat.load(Ordering::Relaxed);
+        if heat < HEAT_MAX {
+            self.heat.store(heat + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// One round of the clock: true when the leaf was not used lately.
+    pub fn cool(&self) -> bool {
+        let heat = self.heat.load(Ordering::Relaxed);
+        self.heat.store(heat.saturating_sub(1), Ordering::Relaxed);
+        heat == 0
+    }
+
+    /// What `view` finds for `key`.
+    #[inline]
+    pub fn lookup(&self, key: &[u8], view: &impl View) -> Lookup<'_> {
+        if self.delta.len() > 0
+            && let Some(entry) = self.delta.find(key_head(key, self.prefix_len), key)
+        {
+            match self.entry_value(entry, view) {
+                Some(found) => return found,
+                None => {} // no version of the chain is visible: what the image says holds
+            }
+        }
+        match self.image.search(key) {
+            Ok(slot) => self.slot_value(slot, view),
+            Err(_) => Lookup::Missing,
+        }
+    }
+
+    /// What `view` finds in `entry`'s chain; none when it sees no version there.
+    #[inline]
+    pub fn entry_value<'p>(&'p self, entry: &'p Entry, view: &impl View) -> Option<Lookup<'p>> {
+        match first_seen(entry.newest(), view) {
+            Ok(Some(update)) => {
+                Some(ValueRef::of_update(update).map_or(Lookup::Missing, Lookup::Found))
+            }
+            Ok(None) => None,
+            Err(Unsettled) => Some(Lookup::Unsettled),
+        }
+    }
+
+    /// What `view` finds in the image's cell `slot`.
+    #[inline]
+    pub fn slot_value(&self, slot: usize, view: &impl View) -> Lookup<'_> {
+        match view.verdict(self.cell_txn(slot)) {
+            Verdict::Seen => Lookup::Found(ValueRef::of_cell(self.image.cell(slot))),
+            Verdict::Unseen => Lookup::Missing,
+            Verdict::Unknown => Lookup::Unsettled,
+        }
+    }
+
+    /// How many keys the insert list has.
+    #[inline]
+    pub fn entry_count(&self) -> usize {
+        self.delta.len()
+    }
+
+    /// The entry numbered `index`. Numbers count arrivals and never change.
+    #[inline]
+    pub fn entry(&self, index: usize) -> Option<&Entry> {
+        self.delta.entry(index)
+    }
+
+    /// The numbers of the entries in key order, into `order`.
+    pub fn sort_entries_into(&self, order: &mut Vec<u16>) {
+        self.delta.sort_into(order);
+    }
+
+    /// Waits for the right to write here.
+    pub fn latch(&self) -> Latched<'_> {
+        Latched { leaf: self, writer: self.writer.lock() }
+    }
+
+    /// The right to write here, if nobody has it now.
+    pub fn try_latch(&self) -> Option<Latched<'_>> {
+        self.writer.try_lock().map(|writer| Latched { leaf: self, writer })
+    }
+}
+
+/// The right to write to a leaf, or to replace it.
+pub struct Latched<'p> {
+    leaf: &'p Leaf,
+    writer: MutexGuard<'p, Writer>,
+}
+
+impl<'p> Latched<'p> {
+    /// The leaf.
+    pub fn leaf(&self) -> &'p Leaf {
+        self.leaf
+    }
+
+    /// The reference that names the leaf; none when it was replaced meanwhile.
+    pub fn home(&self) -> Option<&PageRef> {
+        // SAFETY: a reference is retired only after its leaf was killed, which takes the latch that
+        // `self` holds.
+        (!self.leaf.is_dead()).then(|| unsafe { self.leaf.home.as_ref() })
+    }
+
+    /// The newest version of `key` that was not rolled back: who wrote it, and whether it is a
+    /// value. None when the key was never here.
+    pub fn newest(&self, key: &[u8]) -> Option<(TxnId, Option<ValueRef<'p>>)> {
+        let leaf = self.leaf;
+        if let Some(entry) = leaf.delta.find(key_head(key, leaf.prefix_len), key)
+            && let Ok(Some(update)) = first_seen(entry.newest(), &Everything)
+        {
+            return Some((update.txn(), ValueRef::of_update(update)));
+        }
+        let slot = leaf.image.search(key).ok()?;
+        Some((leaf.cell_txn(slot), Some(ValueRef::of_cell(leaf.image.cell(slot)))))
+    }
+
+    /// Puts a version of `key` in front of the others.
+    pub fn put(&mut self, key: &[u8], txn: TxnId, kind: UpdateKind, bytes: &[u8]) {
+        let leaf = self.leaf;
+        let arena = &self.writer.arena;
+        match leaf.delta.find(key_head(key, leaf.prefix_len), key) {
+            Some(entry) => {
+                entry.prepend(Update::carve(arena, txn, kind, bytes, entry.newest_link()));
+            }
+            None => {
+                let update = Update::carve(arena, txn, kind, bytes, None);
+                leaf.delta.append(arena, leaf.prefix_len, key, update);
+            }
+        }
+        self.note_change();
+    }
+
+    /// Takes over the versions `newest..` of `key` from a leaf that this one will replace.
+    pub fn adopt(&mut self, key: &[u8], newest_first: &[&Update]) {
+        for update in newest_first.iter().rev() {
+            self.put(key, update.txn(), update.kind(), update.bytes());
+        }
+    }
+
+    /// Marks what `txn` wrote to `key` as rolled back.
+    pub fn abort(&mut self, key: &[u8], txn: TxnId) {
+        let leaf = self.leaf;
+        let mut next = leaf.delta.find(key_head(key, leaf.prefix_len), key).map(Entry::newest);
+        while let Some(update) = next {
+            if update.txn() == txn {
+                update.abort();
+            }
+            next = update.older();
+        }
+        // A version that a rebuild moved into the image had nothing below it: the key was absent.
+        if let Ok(slot) = leaf.image.search(key)
+            && leaf.cell_txn(slot) == txn
+        {
+            self.put(key, TxnId::VISIBLE, UpdateKind::Tombstone, &[]);
+        }
+        self.note_change();
+    }
+
+    fn note_change(&mut self) {
+        // Release: pairs with the Acquire in `Leaf::changes`.
+        self.leaf.changes.fetch_add(1, Ordering::Release);
+        let bytes = self.writer.arena.allocated_bytes() as u64;
+        if bytes > self.writer.charged_bytes {
+            self.leaf.charge.grow(bytes - self.writer.charged_bytes);
+            self.writer.charged_bytes = bytes;
+        }
+    }
+
+    /// Whether the leaf has so many changes that lookups would suffer.
+    pub fn is_over_budget(&self) -> bool {
+        self.leaf.delta.len() > self.writer.entries_max
+            || self.writer.arena.allocated_bytes() > self.writer.arena_bytes_max
+    }
+
+    /// Puts the budget off: what is over it cannot leave yet.
+    pub fn raise_budget(&mut self) {
+        self.writer.entries_max = self.writer.entries_max.max(self.leaf.delta.len() * 2);
+        self.writer.arena_bytes_max =
+            self.writer.arena_bytes_max.max(self.writer.arena.allocated_bytes() * 2);
+    }
+
+    /// The leaf is replaced, or leaves memory: its word says so already.
+    pub fn kill(&self) {
+        // Release: pairs with the Acquire in `Leaf::is_dead`.
+        self.leaf.dead.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,94 @@
+//! A leaf held under a hazard pointer: the reader's half of the hazard protocol.
+
+use std::ptr::NonNull;
+
+use super::leaf::{Leaf, ValueRef};
+use super::reference::PageRef;
+use crate::reclaim::HazardSlot;
+
+/// A hazard slot, and the leaf that it protects now.
+pub struct PinnedLeaf {
+    slot: HazardSlot,
+    leaf: Option<NonNull<Leaf>>,
+    /// A value on the leaf: whether it is a reference, and where its bytes are.
+    value: Option<(bool, NonNull<[u8]>)>,
+}
+
+// SAFETY: the leaf is `Sync`, and the hazard that keeps it alive moves along.
+unsafe impl Send for PinnedLeaf {}
+
+impl PinnedLeaf {
+    /// Holds nothing yet.
+    pub fn new(slot: HazardSlot) -> Self {
+        Self { slot, leaf: None, value: None }
+    }
+
+    /// Holds the leaf that `reference` names; false, and nothing is held, when it names none or is
+    /// being changed. The caller keeps `reference` alive by an epoch guard.
+    #[inline]
+    pub fn pin(&mut self, reference: &PageRef) -> bool {
+        self.value = None;
+        let Some(leaf) = reference.leaf() else {
+            self.release();
+            return false;
+        };
+        // The protocol: publish the pointer that was read, then read the word again. The fence in
+        // `publish` pairs with the scanner's: either we see the changed word, or it sees us.
+        self.slot.publish(leaf.cast());
+        if reference.leaf() == Some(leaf) {
+            self.leaf = Some(leaf);
+            true
+        } else {
+            self.release();
+            false
+        }
+    }
+
+    /// The leaf that is held.
+    #[inline]
+    pub fn leaf(&self) -> Option<&Leaf> {
+        // SAFETY: whoever replaces or evicts the leaf changes the word before it scans the hazards;
+        // `pin` saw the word unchanged after it had published, so every later scan finds the
+        // slot, which is not cleared while `self` is borrowed.
+        self.leaf.map(|leaf| unsafe { leaf.as_ref() })
+    }
+
+    /// Remembers a value that `choose` finds on the leaf, until the leaf is let go; true when it
+    /// found one.
+    #[inline]
+    pub fn remember(
+        &mut self,
+        choose: impl for<'p> FnOnce(&'p Leaf) -> Option<ValueRef<'p>>,
+    ) -> bool {
+        self.value = self.leaf().and_then(choose).map(|value| match value {
+            ValueRef::Inline(bytes) => (false, NonNull::from(bytes)),
+            ValueRef::Overflow(bytes) => (true, NonNull::from(bytes)),
+        });
+        self.value.is_some()
+    }
+
+    /// The value that was remembered.
+    #[inline]
+    pub fn value(&self) -> Option<ValueRef<'_>> {
+        let (is_reference, bytes) = self.value?;
+        // SAFETY: `remember` took the bytes from the leaf (its closure can name no shorter
+        // lifetime), and image and arena never change or move while the hazard holds the leaf.
+        let bytes = unsafe { bytes.as_ref() };
+        Some(if is_reference { ValueRef::Overflow(bytes) } else { ValueRef::Inline(bytes) })
+    }
+
+    /// Lets go of the leaf.
+    #[inline]
+    pub fn release(&mut self) {
+        self.value = None;
+        if self.leaf.take().is_some() {
+            self.slot.clear();
+        }
+    }
+}
+
+impl Drop for PinnedLeaf {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

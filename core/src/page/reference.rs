@@ -1,0 +1,286 @@
+//! The page reference: where a page is, in one atomic word.
+//!
+//! `Disk -> Loading -> Leaf | Index -> Disk`, and `Dead` as the end:
+//!
+//! - `Disk` to `Loading`: whoever will read the page in, by compare-and-swap; one wins.
+//! - `Loading` to `Leaf`, `Index`, or back to `Disk` on an error: the winner alone.
+//! - `Leaf` to another `Leaf` (a rebuild), to `Disk` (eviction), to `Index` (the root splits) or to
+//!   `Dead` (a split, an empty page): the holder of the leaf's latch.
+//! - `Index` to another `Index`, to `Disk` or to `Dead`: the holder of the tree's structure lock.
+//! - `Disk` to `Dead`: the holder of the structure lock, by compare-and-swap, for it races with
+//!   readers that want the page in.
+//!
+//! The word owns the page. A reference itself is owned by the index that names it, and is retired
+//! through the epoch when the last index that named it is.
+
+use std::ptr::NonNull;
+
+use super::index::Index;
+use super::leaf::Leaf;
+use crate::block::Address;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
+use crate::sync::epoch::Guard;
+
+const DISK: usize = 0;
+const LOADING: usize = 1;
+const LEAF: usize = 2;
+const INDEX: usize = 3;
+const DEAD: usize = 4;
+const TAG_MASK: usize = 7;
+
+/// A page reference. See the module.
+#[repr(align(64))]
+pub struct PageRef {
+    word: AtomicPtr<u8>,
+    /// Something below here is not in any checkpoint yet. Written by holders of the structure
+    /// lock (and cleared for a leaf only by who also holds its latch); a latch holder may read it.
+    dirty: AtomicBool,
+    /// How many levels of pages are below; 0 for leaves. Only the root's ever changes, under the
+    /// structure lock.
+    level: AtomicU8,
+    /// Where the page is on disk. Written under the structure lock, or by who is loading.
+    home: Mutex<Home>,
+}
+
+/// Where a page is on disk, and what is known of it without reading it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Home {
+    /// Its block; none while it was never written, or has no rows.
+    pub address: Option<Address>,
+    /// The rows below it, in that block.
+    pub rows: u64,
+    /// The last checkpoint that has written it, or found that it need not.
+    pub written: u32,
+    /// Changes when the keys that belong to the page do: who wrote a block for the keys that
+    /// belonged to it before finds that out.
+    pub serial: u32,
+}
+
+impl Home {
+    /// Of a page in the block at `address`.
+    pub fn at(address: Address, rows: u64) -> Self {
+        Self { address: Some(address), rows, written: 0, serial: 0 }
+    }
+
+    /// The same page after a checkpoint wrote it.
+    pub fn written_by(self, checkpoint: u32, address: Option<Address>, rows: u64) -> Self {
+        Self { address, rows, written: checkpoint, serial: self.serial }
+    }
+}
+
+/// The right to read a page in. While it lasts nobody else changes the reference, and the
+/// reference is not freed; dropped unused, it leaves the page on disk.
+pub struct LoadClaim {
+    reference: NonNull<PageRef>,
+}
+
+// SAFETY: references are `Sync`, and the claim keeps its one alive wherever it goes.
+unsafe impl Send for LoadClaim {}
+
+impl LoadClaim {
+    /// The claimed reference.
+    pub fn reference(&self) -> &PageRef {
+        // SAFETY: who unlinks a reference changes its word from `Disk` or from a page in memory;
+        // while we hold it in `Loading` nobody can.
+        unsafe { self.reference.as_ref() }
+    }
+
+    /// Installs the leaf that was read.
+    pub fn install_leaf(self, leaf: Box<Leaf>) {
+        self.reference().install_leaf(leaf);
+        std::mem::forget(self);
+    }
+
+    /// Installs the internal page that was read.
+    pub fn install_index(self, index: Box<Index>) {
+        self.reference().install_index(index);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for LoadClaim {
+    fn drop(&mut self) {
+        self.reference().install_disk();
+    }
+}
+
+/// What a reference's word said.
+#[derive(Clone, Copy)]
+pub enum State<'g> {
+    /// Only on disk.
+    Disk,
+    /// Somebody is reading it in.
+    Loading,
+    /// A leaf in memory; to be touched only under a hazard.
+    Leaf(NonNull<Leaf>),
+    /// An internal page in memory, for as long as the epoch guard lives.
+    Index(&'g Index),
+    /// Replaced by others; start again at the root.
+    Dead,
+}
+
+impl PageRef {
+    /// A reference to a page on disk, with `level` levels of pages below.
+    pub fn on_disk(home: Home, level: u8) -> Box<Self> {
+        Self::with_word(std::ptr::without_provenance_mut(DISK), home, false, level)
+    }
+
+    /// A reference to nothing yet: its page is installed before anybody can see it.
+    pub fn new_dirty(serial: u32, level: u8) -> Box<Self> {
+        let home = Home { serial, ..Home::default() };
+        Self::with_word(std::ptr::without_provenance_mut(LOADING), home, true, level)
+    }
+
+    fn with_word(word: *mut u8, home: Home, dirty: bool, level: u8) -> Box<Self> {
+        Box::new(Self {
+            word: AtomicPtr::new(word),
+            dirty: AtomicBool::new(dirty),
+            level: AtomicU8::new(level),
+            home: Mutex::new(home),
+        })
+    }
+
+    /// What the word says now.
+    #[inline]
+    pub fn state<'g>(&self, _guard: &'g Guard) -> State<'g> {
+        // Acquire: the page's content is seen. Pairs with the Release in `store_word`.
+        let word = self.word.load(Ordering::Acquire);
+        let page = word.map_addr(|address| address & !TAG_MASK);
+        match word.addr() & TAG_MASK {
+            DISK => State::Disk,
+            LOADING => State::Loading,
+            LEAF => NonNull::new(page.cast::<Leaf>()).map_or(State::Dead, State::Leaf),
+            // SAFETY: the pointer came from `Box::into_raw`, and who takes an index out of a word
+            // retires it through the epoch, so it outlives the guard.
+            INDEX => unsafe { page.cast::<Index>().as_ref() }.map_or(State::Dead, State::Index),
+            _ => State::Dead,
+        }
+    }
+
+    /// The leaf that the word names, if it names one: what a hazard protocol reads twice.
+    #[inline]
+    pub(super) fn leaf(&self) -> Option<NonNull<Leaf>> {
+        // Acquire: as in `state`.
+        let word = self.word.load(Ordering::Acquire);
+        if word.addr() & TAG_MASK != LEAF {
+            return None;
+        }
+        NonNull::new(word.map_addr(|address| address & !TAG_MASK).cast())
+    }
+
+    fn store_word(&self, page: *mut u8, tag: usize) {
+        // Release: publishes the page. Pairs with the Acquire loads in `state` and `leaf`.
+        self.word.store(page.map_addr(|address| address | tag), Ordering::Release);
+    }
+
+    fn exchange(&self, from: usize, to: usize) -> bool {
+        let (from, to) =
+            (std::ptr::without_provenance_mut(from), std::ptr::without_provenance_mut(to));
+        // AcqRel: whoever wins sees what the last owner of the page did to `home`.
+        self.word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Claims the right to read the page in, or to keep others from it.
+    pub fn claim(&self) -> Option<LoadClaim> {
+        self.exchange(DISK, LOADING).then(|| LoadClaim { reference: NonNull::from(self) })
+    }
+
+    /// Marks a page on disk as replaced; false when somebody reads it in, or it is in memory. The
+    /// caller holds the structure lock.
+    pub fn kill_on_disk(&self) -> bool {
+        self.exchange(DISK, DEAD)
+    }
+
+    /// Takes [`kill_on_disk`](Self::kill_on_disk) back.
+    pub fn revive_on_disk(&self) {
+        self.store_word(std::ptr::null_mut(), DISK);
+    }
+
+    /// Puts the first page under a reference that nobody else knows yet, or in place of a leaf
+    /// whose latch the caller holds.
+    pub(super) fn install_leaf(&self, leaf: Box<Leaf>) {
+        self.store_word(Box::into_raw(leaf).cast(), LEAF);
+    }
+
+    /// As [`install_leaf`](Self::install_leaf), for an index.
+    pub(super) fn install_index(&self, index: Box<Index>) {
+        self.store_word(Box::into_raw(index).cast(), INDEX);
+    }
+
+    /// The page leaves memory. The caller holds the leaf's latch, or the structure lock for an
+    /// index, and retires the page.
+    pub(super) fn install_disk(&self) {
+        self.store_word(std::ptr::null_mut(), DISK);
+    }
+
+    /// The reference is replaced. The caller as for [`install_disk`](Self::install_disk).
+    pub(super) fn install_dead(&self) {
+        self.store_word(std::ptr::null_mut(), DEAD);
+    }
+
+    /// Takes the index out of the word, for whoever will retire it. The caller holds the structure
+    /// lock.
+    pub(super) fn index(&self) -> Option<NonNull<Index>> {
+        let word = self.word.load(Ordering::Acquire);
+        if word.addr() & TAG_MASK != INDEX {
+            return None;
+        }
+        NonNull::new(word.map_addr(|address| address & !TAG_MASK).cast())
+    }
+
+    /// Where the page is on disk.
+    pub fn home(&self) -> Home {
+        *self.home.lock()
+    }
+
+    /// Notes where the page is on disk; returns where it was. The caller holds the structure lock.
+    pub fn set_home(&self, home: Home) -> Home {
+        std::mem::replace(&mut self.home.lock(), home)
+    }
+
+    /// How many levels of pages are below; 0 for leaves.
+    pub fn level(&self) -> u8 {
+        // Acquire: pairs with the Release in `set_level`.
+        self.level.load(Ordering::Acquire)
+    }
+
+    /// The root grew or shrank. The caller holds the structure lock.
+    pub fn set_level(&self, level: u8) {
+        // Release: pairs with the Acquire in `level`.
+        self.level.store(level, Ordering::Release);
+    }
+
+    /// Whether something below is not in any checkpoint.
+    #[inline]
+    pub fn is_dirty(&self) -> bool {
+        // Relaxed: the structure lock or the latch orders it.
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// Sets the mark. The caller holds the structure lock; see the field for leaves.
+    pub fn set_dirty(&self, dirty: bool) {
+        self.dirty.store(dirty, Ordering::Relaxed);
+    }
+
+    /// Frees the page that the word owns, and all below it. Only for whoever owns the whole tree.
+    pub fn free_below(&mut self) {
+        // Acquire: whoever installed the page may have been another thread.
+        let word = self.word.swap(std::ptr::without_provenance_mut(DEAD), Ordering::Acquire);
+        let page = word.map_addr(|address| address & !TAG_MASK);
+        match word.addr() & TAG_MASK {
+            // SAFETY: the word owned the page, and `&mut self` says that nobody else is here.
+            LEAF => drop(unsafe { Box::from_raw(page.cast::<Leaf>()) }),
+            INDEX => {
+                // SAFETY: as above.
+                let index = unsafe { Box::from_raw(page.cast::<Index>()) };
+                for child in index.children() {
+                    // SAFETY: the last index that names a reference owns it.
+                    let mut child = unsafe { Box::from_raw(child.as_ptr()) };
+                    child.free_below();
+                }
+            }
+            _ => {}
+        }
+    }
+}

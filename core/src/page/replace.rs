@@ -1,0 +1,154 @@
+//! Putting pages in place of others: the writer's half of the hazard and epoch protocols.
+//!
+//! Each function here changes the word first, then marks the old page dead, then retires it: leaves
+//! through the hazard scan, indexes and references through the epoch.
+
+use std::ptr::NonNull;
+
+use super::index::Index;
+use super::leaf::{Latched, Leaf};
+use super::reference::{Home, PageRef};
+use crate::reclaim::HazardDomain;
+use crate::sync::Arc;
+use crate::sync::epoch::Guard;
+
+impl Latched<'_> {
+    /// Puts `new` in the leaf's place.
+    pub fn replace_with(self, new: Box<Leaf>, hazards: &Arc<HazardDomain>) {
+        self.change_word(hazards, |home| home.install_leaf(new));
+    }
+
+    /// Puts an internal page in the leaf's place: the root grows.
+    pub fn replace_with_index(self, index: Box<Index>, hazards: &Arc<HazardDomain>) {
+        self.change_word(hazards, |home| home.install_index(index));
+    }
+
+    /// The leaf leaves memory; its home keeps saying where it is on disk.
+    pub fn evict(self, hazards: &Arc<HazardDomain>) {
+        self.change_word(hazards, PageRef::install_disk);
+    }
+
+    /// The leaf and its reference are replaced by others, which the parent's index names already.
+    pub fn bury(self, hazards: &Arc<HazardDomain>, guard: &Guard) {
+        let home = self.home().map(NonNull::from);
+        self.change_word(hazards, PageRef::install_dead);
+        if let Some(home) = home {
+            retire_reference(home, guard);
+        }
+    }
+
+    fn change_word(self, hazards: &Arc<HazardDomain>, change: impl FnOnce(&PageRef)) {
+        let Some(home) = self.home() else { return };
+        change(home);
+        self.kill();
+        let leaf = NonNull::from(self.leaf());
+        let bytes = self.leaf().charged_bytes() as usize;
+        drop(self);
+        // SAFETY: the word that led to the leaf was changed above, under the latch, so it is
+        // retired once; `free_leaf` gets what `install_leaf` took out of a box.
+        unsafe { hazards.retire(leaf.cast(), bytes, free_leaf) };
+    }
+}
+
+/// # Safety
+/// 1. `leaf` came from `Box::<Leaf>::into_raw`, and is freed once.
+unsafe fn free_leaf(leaf: *mut ()) {
+    // SAFETY: (1) is the caller's.
+    drop(unsafe { Box::from_raw(leaf.cast::<Leaf>()) });
+}
+
+/// Frees a reference once no descent can stand on it.
+fn retire_reference(reference: NonNull<PageRef>, guard: &Guard) {
+    let address = reference.as_ptr().expose_provenance();
+    // SAFETY: (1) no index names the reference any more, so who pins from now on cannot reach it;
+    // (2) dropping a reference frees memory and nothing else. It came from a box.
+    unsafe {
+        guard.defer(move || {
+            drop(Box::from_raw(std::ptr::with_exposed_provenance_mut::<PageRef>(address)));
+        });
+    }
+}
+
+/// Frees an index, but not the children it names, once no descent can stand in it.
+fn retire_index(index: NonNull<Index>, guard: &Guard) {
+    let address = index.as_ptr().expose_provenance();
+    // SAFETY: as in `retire_reference`.
+    unsafe {
+        guard.defer(move || {
+            drop(Box::from_raw(std::ptr::with_exposed_provenance_mut::<Index>(address)));
+        });
+    }
+    guard.flush();
+}
+
+/// A reference that nobody else knows yet, with the leaf that `make` makes for it.
+pub fn new_leaf_reference(
+    serial: u32,
+    make: impl FnOnce(&PageRef) -> Box<Leaf>,
+) -> NonNull<PageRef> {
+    let reference = PageRef::new_dirty(serial, 0);
+    new_leaf_in(&reference, make);
+    NonNull::from(Box::leak(reference))
+}
+
+/// Puts the first leaf under a reference that nobody else knows yet.
+pub fn new_leaf_in(reference: &PageRef, make: impl FnOnce(&PageRef) -> Box<Leaf>) {
+    reference.install_leaf(make(reference));
+}
+
+/// A reference that nobody else knows yet, with `index` in it.
+pub fn new_index_reference(serial: u32, level: u8, index: Box<Index>) -> NonNull<PageRef> {
+    let reference = PageRef::new_dirty(serial, level);
+    reference.install_index(index);
+    NonNull::from(Box::leak(reference))
+}
+
+/// A reference that nobody else knows yet, to a page on disk.
+pub fn new_reference_on_disk(home: Home, level: u8) -> NonNull<PageRef> {
+    NonNull::from(Box::leak(PageRef::on_disk(home, level)))
+}
+
+/// Puts `new` in place of the index of `reference`. The caller holds the structure lock.
+pub fn replace_index(reference: &PageRef, new: Box<Index>, guard: &Guard) {
+    let old = reference.index();
+    reference.install_index(new);
+    if let Some(old) = old {
+        retire_index(old, guard);
+    }
+}
+
+/// The internal page of `reference`, whose children are all dead, leaves memory: index and
+/// children's references are retired. The caller holds the structure lock.
+pub fn evict_index(reference: &PageRef, guard: &Guard) {
+    let Some(index) = reference.index() else { return };
+    reference.install_disk();
+    retire_with_children(index, guard);
+}
+
+/// The internal page of `reference` and the reference itself are replaced; its children live on
+/// under other indexes, unless `with_children`. The caller holds the structure lock, and no index
+/// names `reference` any more.
+pub fn bury_index(reference: &PageRef, with_children: bool, guard: &Guard) {
+    let Some(index) = reference.index() else { return };
+    reference.install_dead();
+    if with_children {
+        retire_with_children(index, guard);
+    } else {
+        retire_index(index, guard);
+    }
+    retire_reference(NonNull::from(reference), guard);
+}
+
+fn retire_with_children(index: NonNull<Index>, guard: &Guard) {
+    // SAFETY: the index is alive: it is retired below, and we are pinned.
+    let children = unsafe { index.as_ref() }.children();
+    for child in children {
+        retire_reference(*child, guard);
+    }
+    retire_index(index, guard);
+}
+
+/// A reference that was killed on disk, and that no index names any more, is freed.
+pub fn bury_on_disk(reference: &PageRef, guard: &Guard) {
+    retire_reference(NonNull::from(reference), guard);
+}

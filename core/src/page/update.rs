@@ -1,0 +1,104 @@
+//! One version of one key, and the chain of them.
+
+use std::ptr::NonNull;
+
+use bumpalo::Bump;
+
+use super::arena::{ArenaSlice, copy_bytes};
+use super::view::{Verdict, View};
+use crate::base::ids::TxnId;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// What a version says of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateKind {
+    /// The key has this value.
+    Inline,
+    /// The key has a value in overflow extents; the bytes are their reference.
+    Overflow,
+    /// The key is deleted.
+    Tombstone,
+}
+
+/// A version: an immutable value, and the transaction that wrote it.
+pub struct Update {
+    /// Written once with the writer's id, and once more with [`TxnId::ABORTED`] by a rollback
+    /// that holds the latch; read by everybody.
+    txn: AtomicU64,
+    /// The next older version. Fixed before the update is reachable.
+    older: Option<NonNull<Update>>,
+    kind: UpdateKind,
+    bytes: ArenaSlice<u8>,
+}
+
+impl Update {
+    /// Carves a version from `arena`, in front of `older`.
+    pub(super) fn carve(
+        arena: &Bump,
+        txn: TxnId,
+        kind: UpdateKind,
+        bytes: &[u8],
+        older: Option<NonNull<Update>>,
+    ) -> NonNull<Update> {
+        let bytes = copy_bytes(arena, bytes);
+        NonNull::from(arena.alloc(Update { txn: AtomicU64::new(txn.0), older, kind, bytes }))
+    }
+
+    /// The transaction that wrote it, or [`TxnId::ABORTED`].
+    #[inline]
+    pub fn txn(&self) -> TxnId {
+        // Acquire: what the transaction did before it was marked aborted is seen. Pairs with the
+        // Release store in `abort`.
+        TxnId(self.txn.load(Ordering::Acquire))
+    }
+
+    /// Marks it rolled back. The caller holds the leaf's latch.
+    pub(super) fn abort(&self) {
+        // Release: pairs with the Acquire load in `txn`.
+        self.txn.store(TxnId::ABORTED.0, Ordering::Release);
+    }
+
+    /// What it says.
+    pub fn kind(&self) -> UpdateKind {
+        self.kind
+    }
+
+    /// Its value, or the reference to it.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: (1) the borrow of `self` is a borrow of the arena's leaf, because updates are
+        // only ever reached through it; (2) nothing writes to the bytes after `carve`.
+        unsafe { self.bytes.get() }
+    }
+
+    /// The next older version.
+    pub fn older(&self) -> Option<&Update> {
+        // SAFETY: older versions were carved from the same arena, before this one, and are never
+        // mutated but through their atomics.
+        self.older.map(|update| unsafe { update.as_ref() })
+    }
+}
+
+/// The first version from `newest` on that `view` sees, past those that were rolled back.
+#[inline]
+pub(super) fn first_seen<'p>(
+    newest: &'p Update,
+    view: &impl View,
+) -> Result<Option<&'p Update>, Unsettled> {
+    let mut next = Some(newest);
+    while let Some(update) = next {
+        let txn = update.txn();
+        if txn != TxnId::ABORTED {
+            match view.verdict(txn) {
+                Verdict::Seen => return Ok(Some(update)),
+                Verdict::Unseen => {}
+                Verdict::Unknown => return Err(Unsettled),
+            }
+        }
+        next = update.older();
+    }
+    Ok(None)
+}
+
+/// A view without a snapshot met a version that it cannot judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unsettled;

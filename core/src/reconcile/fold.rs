@@ -1,0 +1,177 @@
+//! Folding: a leaf and its delta become one leaf or several, with as little delta as may be.
+//!
+//! What every snapshot sees moves into the image. A lone new value over nothing moves too, with its
+//! writer's id beside it, so that a transaction may insert millions of keys without a long delta.
+//! What some snapshot, or a rollback, still needs stays in the update chains.
+
+use super::rows::{Base, Row, RowKey, rows, tag_of};
+use crate::base::ids::TxnId;
+use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind, common_prefix, separator};
+use crate::page::{Leaf, LeafRange, Update};
+
+/// Who may still look at a leaf, and how large it may be.
+pub struct FoldRules<'r> {
+    /// Ids below this one every snapshot sees.
+    pub oldest: TxnId,
+    /// Whether a version by the second id, next older than one by the first, is out of every
+    /// reader's sight.
+    pub is_superseded: &'r dyn Fn(TxnId, TxnId) -> bool,
+    /// The size above which a leaf is split.
+    pub leaf_bytes_max: usize,
+}
+
+impl FoldRules<'_> {
+    pub(super) fn is_settled(&self, txn: TxnId) -> bool {
+        txn < self.oldest
+    }
+
+    /// The id, unless everybody sees what it wrote.
+    pub(super) fn unsettled(&self, txn: TxnId) -> TxnId {
+        if self.is_settled(txn) { TxnId::VISIBLE } else { txn }
+    }
+}
+
+/// What takes a leaf's place.
+pub struct Folded<'p> {
+    /// In key order; together they cover the old leaf's range. Never none.
+    pub leaves: Vec<FoldedLeaf<'p>>,
+    /// References of overflow values that nobody can see any more.
+    pub dropped: Vec<Vec<u8>>,
+}
+
+/// One of the leaves that take a leaf's place.
+pub struct FoldedLeaf<'p> {
+    /// Its image.
+    pub image: PageImage,
+    /// Who wrote its cells, where some snapshot may not see them.
+    pub cell_txns: Option<Box<[TxnId]>>,
+    /// The keys that belong to it.
+    pub range: LeafRange,
+    /// What stays in its delta: keys with versions, newest first.
+    pub leftovers: Vec<(Vec<u8>, Vec<&'p Update>)>,
+}
+
+impl FoldedLeaf<'_> {
+    /// Whether nothing is here and nothing may appear by a rollback.
+    pub fn is_empty(&self) -> bool {
+        self.image.is_empty() && self.leftovers.is_empty()
+    }
+}
+
+/// Folds `leaf`, whose latch the caller holds.
+pub fn fold<'p>(leaf: &'p Leaf, rules: &FoldRules<'_>) -> Folded<'p> {
+    let mut dropped = Vec::new();
+    let rows = rows(leaf, rules, &mut dropped);
+    let cuts = cuts(&rows, rules.leaf_bytes_max);
+    let mut leaves = Vec::with_capacity(cuts.len() + 1);
+    let mut builder = PageBuilder::new(PageKind::Leaf, &[], BuilderCapacity::default());
+    let mut low = leaf.range().low.clone();
+    let mut begin = 0;
+    for end in cuts.into_iter().chain([rows.len()]) {
+        let high = match rows.get(end) {
+            Some(right_first) => Some(boundary(leaf, &rows[end - 1], right_first)),
+            None => leaf.range().high.clone(),
+        };
+        let range = LeafRange { low, high };
+        low = range.high.clone().unwrap_or_default();
+        leaves.push(fold_part(leaf, &rows[begin..end], range, &mut builder));
+        begin = end;
+    }
+    Folded { leaves, dropped }
+}
+
+/// The key that parts two neighbours.
+fn boundary(leaf: &Leaf, left_last: &Row<'_>, right_first: &Row<'_>) -> Box<[u8]> {
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    left_last.key_into(leaf, &mut left);
+    right_first.key_into(leaf, &mut right);
+    separator(&left, &right).into()
+}
+
+/// The numbers of the rows at which new leaves begin.
+fn cuts(rows: &[Row<'_>], bytes_max: usize) -> Vec<usize> {
+    let total: usize = rows.iter().map(|row| row.size_bytes).sum();
+    if total <= bytes_max || rows.len() < 2 {
+        return Vec::new();
+    }
+    // Keys that come in order leave full pages behind; others leave room on both sides.
+    let part_bytes = match growth(rows) {
+        Growth::AtEnd => bytes_max - bytes_max / 16,
+        Growth::Anywhere => total.div_ceil(total.div_ceil(bytes_max)),
+    };
+    let mut cuts = Vec::new();
+    let mut filled = 0;
+    for (index, row) in rows.iter().enumerate() {
+        if filled > 0 && filled + row.size_bytes / 2 > part_bytes {
+            cuts.push(index);
+            filled = 0;
+        }
+        filled += row.size_bytes;
+    }
+    cuts
+}
+
+enum Growth {
+    AtEnd,
+    Anywhere,
+}
+
+/// Whether all new keys lie behind all old ones.
+fn growth(rows: &[Row<'_>]) -> Growth {
+    let news = rows.iter().rev().take_while(|row| row.is_new).count();
+    let all = rows.iter().filter(|row| row.is_new).count();
+    if news > 0 && news == all { Growth::AtEnd } else { Growth::Anywhere }
+}
+
+fn fold_part<'p>(
+    leaf: &'p Leaf,
+    rows: &[Row<'p>],
+    range: LeafRange,
+    builder: &mut PageBuilder,
+) -> FoldedLeaf<'p> {
+    let mut key = Vec::new();
+    restart(leaf, rows, builder);
+    let mut txns = Vec::new();
+    let mut leftovers = Vec::new();
+    let mut run = 0..0;
+    for row in rows {
+        match (row.base, row.key) {
+            (Base::Slot(slot), _) if run.end == slot && !run.is_empty() => run.end = slot + 1,
+            (Base::Slot(slot), _) => {
+                builder.push_run(leaf.image(), std::mem::replace(&mut run, slot..slot + 1));
+            }
+            (Base::Update(update), RowKey::Entry(entry)) => {
+                builder.push_run(leaf.image(), std::mem::take(&mut run));
+                builder.push(entry.key(), tag_of(update), update.bytes());
+            }
+            _ => {}
+        }
+        if !matches!(row.base, Base::Absent) {
+            txns.push(row.txn);
+        }
+        if !row.leftovers.is_empty() {
+            row.key_into(leaf, &mut key);
+            leftovers.push((key.clone(), row.leftovers.to_vec()));
+        }
+    }
+    builder.push_run(leaf.image(), run);
+    let settled = txns.iter().all(|txn| *txn == TxnId::VISIBLE);
+    FoldedLeaf {
+        image: builder.finish_image(),
+        cell_txns: (!settled).then(|| txns.into_boxed_slice()),
+        range,
+        leftovers,
+    }
+}
+
+/// Begins an image whose prefix is what its first and last key share.
+fn restart(leaf: &Leaf, rows: &[Row<'_>], builder: &mut PageBuilder) {
+    let mut in_image = rows.iter().filter(|row| !matches!(row.base, Base::Absent));
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    if let Some(row) = in_image.next() {
+        row.key_into(leaf, &mut first);
+        in_image.next_back().unwrap_or(row).key_into(leaf, &mut last);
+    }
+    let prefix_len = common_prefix(&first, &last);
+    builder.restart(PageKind::Leaf, &first[..prefix_len]);
+}

@@ -1,0 +1,178 @@
+//! The commit pipeline: from versions in pages to a durable, visible transaction.
+
+use super::record::{Payload, kind};
+use crate::base::error::{Error, Result};
+use crate::base::ids::{Lsn, TableId, TxnId};
+use crate::base::options::Durability;
+use crate::base::stats::Stats;
+use crate::block::Blocks;
+use crate::io::SyncPoint;
+use crate::mvcc::Transactions;
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::wal::{Log, Registration};
+
+/// What a commit needs of an open database.
+#[derive(Debug)]
+pub struct Committer {
+    /// The log; none when durability comes from checkpoints alone.
+    log: Option<Arc<Log>>,
+    durability: Durability,
+    transactions: Arc<Transactions>,
+    blocks: Arc<Blocks>,
+    stats: Arc<Stats>,
+    /// Long values were written to the data file since it was last synced for the log's sake. Set
+    /// before the record that names them, taken before a sync of the log.
+    overflow_unsynced: AtomicBool,
+}
+
+/// The log's part of one transaction.
+#[derive(Debug, Default)]
+pub struct Logged {
+    /// Held from the first chunk on.
+    registration: Option<Registration<Arc<Log>>>,
+    first_chunk: Option<Lsn>,
+}
+
+impl Committer {
+    /// A pipeline into `log`.
+    pub fn new(
+        log: Option<Arc<Log>>,
+        durability: Durability,
+        transactions: Arc<Transactions>,
+        blocks: Arc<Blocks>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        let overflow_unsynced = AtomicBool::new(false);
+        Self { log, durability, transactions, blocks, stats, overflow_unsynced }
+    }
+
+    /// The log, if there is one.
+    pub fn log(&self) -> Option<&Arc<Log>> {
+        self.log.as_ref()
+    }
+
+    /// Notes that a long value was written, and that a record will name it.
+    pub fn note_overflow(&self) {
+        // Release: pairs with the swap in `sync_overflow`, so that who takes the mark syncs the
+        // value.
+        self.overflow_unsynced.store(true, Ordering::Release);
+    }
+
+    /// Long values are durable before a record that names them can be.
+    fn sync_overflow(&self) -> Result<()> {
+        // AcqRel: see `note_overflow`.
+        if !self.overflow_unsynced.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.blocks.sync(SyncPoint::OverflowBeforeLog).inspect_err(|_| self.note_overflow())
+    }
+
+    /// Writes a part of a large transaction to the log, ahead of its commit.
+    ///
+    /// # Errors
+    /// What the log gives; the transaction must be rolled back.
+    pub fn append_chunk(&self, logged: &mut Logged, changes: &[u8]) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        if self.durability == Durability::Sync {
+            self.sync_overflow()?;
+        }
+        let registration = logged.registration.get_or_insert_with(|| Log::register_owned(log));
+        let head = Payload::head(logged.first_chunk);
+        let written = registration.append(kind::CHUNK, &[&head, changes])?;
+        logged.first_chunk.get_or_insert(written.position);
+        Ok(())
+    }
+
+    /// Commits transaction `id`, whose versions are all in place.
+    ///
+    /// # Errors
+    /// What the log gives. Nothing is visible then, and the caller rolls back; after
+    /// [`Error::OutcomeUnknown`] the transaction may still be found when the database is opened
+    /// again.
+    pub fn commit(
+        &self,
+        id: TxnId,
+        rows: &[(TableId, i64)],
+        changes: &[u8],
+        logged: Logged,
+    ) -> Result<()> {
+        let Some(log) =
+            self.log.as_ref().filter(|_| !changes.is_empty() || logged.first_chunk.is_some())
+        else {
+            self.publish(id, rows);
+            return Ok(());
+        };
+        if self.durability == Durability::Sync {
+            self.sync_overflow()?;
+        }
+        match &logged.registration {
+            // 1. Registered since its first chunk.
+            Some(registration) => {
+                self.log_and_publish(registration, id, rows, changes, logged.first_chunk)
+            }
+            // 1. Register: a checkpoint that starts now replays from here or earlier.
+            None => self.log_and_publish(&log.register(), id, rows, changes, None),
+        }
+        // 4. The registration ends with this call, after the commit is visible.
+    }
+
+    fn log_and_publish<L: std::ops::Deref<Target = Log>>(
+        &self,
+        registration: &Registration<L>,
+        id: TxnId,
+        rows: &[(TableId, i64)],
+        changes: &[u8],
+        first_chunk: Option<Lsn>,
+    ) -> Result<()> {
+        // 2. Reserve and write.
+        let head = Payload::head(first_chunk);
+        let written = registration.append(kind::COMMIT, &[&head, changes])?;
+        registration.wait_committed(written.end)?;
+        self.stats.log_bytes.add(written.end.0 - written.position.0);
+        // 3. Publish.
+        self.publish(id, rows);
+        Ok(())
+    }
+
+    fn publish(&self, id: TxnId, rows: &[(TableId, i64)]) {
+        self.transactions.commit(id, rows);
+        self.stats.commits.bump();
+    }
+
+    /// Logs a change of the catalog; durable when it returns, if anything is before a checkpoint.
+    /// `apply` makes it visible, and runs while the record holds back checkpoints.
+    ///
+    /// # Errors
+    /// What the log gives; `apply` did not run.
+    pub fn log_catalog<R>(&self, kind: u8, payload: &[u8], apply: impl FnOnce() -> R) -> Result<R> {
+        let Some(log) = &self.log else { return Ok(apply()) };
+        let registration = log.register();
+        let written = registration.append(kind, &[payload])?;
+        registration.wait_committed(written.end)?;
+        Ok(apply())
+    }
+
+    /// Makes everything committed so far durable, if there is a log.
+    ///
+    /// # Errors
+    /// What the disk gives; it sticks.
+    pub fn sync(&self, point: SyncPoint) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        self.sync_overflow()?;
+        log.sync(point)?;
+        self.stats.log_syncs.bump();
+        Ok(())
+    }
+
+    /// Refuses a write that the log could not take.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] after a failure of the log.
+    pub fn check(&self) -> Result<()> {
+        match self.log.as_ref().and_then(|log| log.failure()) {
+            Some(first) => Err(Error::Failed { first }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One transaction, from its snapshot to its commit or rollback.
+
+use smallvec::SmallVec;
+
+use super::commit::{Committer, Logged};
+use super::record::{Change, Verb};
+use super::write::{Existing, Own, WriteKind, Wrote, write};
+use crate::base::codec::{Reader, put_prefixed, put_varint};
+use crate::base::error::{Error, Result};
+use crate::base::ids::{TableId, TxnId};
+use crate::block::overflow::{OverflowRef, free_value, write_value};
+use crate::btree::Tree;
+use crate::cache::{Cache, Charge};
+use crate::mvcc::{ReadView, SnapshotGuard};
+use crate::page::{PinnedLeaf, UpdateKind, ValueRef};
+use crate::sync::Arc;
+
+/// Changes are written to the log ahead of the commit when there are so many bytes of them.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// A transaction that has not ended. Dropped, it must have been committed or rolled back.
+#[derive(Debug)]
+pub struct Transaction {
+    snapshot: Option<SnapshotGuard>,
+    id: Option<TxnId>,
+    trees: SmallVec<[Arc<Tree>; 2]>,
+    /// What was written: the number of the tree and the key, one after the other.
+    undo: Vec<u8>,
+    /// For the log: the changes since the last chunk.
+    changes: Vec<u8>,
+    logged: Logged,
+    rows: SmallVec<[(TableId, i64); 2]>,
+    long_values: Vec<OverflowRef>,
+    charge: Charge,
+}
+
+impl Transaction {
+    /// A transaction that sees `snapshot`; without one, a write that is a transaction of its own.
+    pub fn new(snapshot: Option<SnapshotGuard>, cache: &Arc<Cache>) -> Self {
+        Self {
+            snapshot,
+            id: None,
+            trees: SmallVec::new(),
+            undo: Vec::new(),
+            changes: Vec::new(),
+            logged: Logged::default(),
+            rows: SmallVec::new(),
+            long_values: Vec::new(),
+            charge: Charge::new(cache, 0),
+        }
+    }
+
+    /// Whether it wrote anything.
+    pub fn has_written(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// What it sees.
+    ///
+    /// # Panics
+    /// If it has no snapshot.
+    pub fn view(&self) -> ReadView<'_> {
+        self.snapshot.as_ref().expect("a transaction that reads has a snapshot").view(self.id)
+    }
+
+    /// The rows of `table` as it sees them.
+    pub fn rows(&self, table: TableId) -> u64 {
+        let committed = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.rows(table));
+        let own = self.rows.iter().find(|(id, _)| *id == table).map_or(0, |(_, change)| *change);
+        committed.saturating_add_signed(own)
+    }
+
+    /// Writes `value` to `key`, or deletes it without one. `look` sees the value that was there.
+    ///
+    /// # Errors
+    /// What reading and writing gives; the transaction must be rolled back then.
+    pub fn write(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        value: Option<&[u8]>,
+        wanted: Existing,
+        committer: &Committer,
+        pin: &mut PinnedLeaf,
+        look: &mut dyn FnMut(ValueRef<'_>),
+    ) -> Result<Wrote> {
+        let number = self.enlist(tree)?;
+        let mut reference = Vec::new();
+        let (what, verb) = match value {
+            None => (WriteKind::Remove, Verb::Remove),
+            Some(value) if value.len() <= inline_bytes_max(tree) => {
+                (WriteKind::Put(UpdateKind::Inline, value), Verb::Put(value))
+            }
+            Some(value) => {
+                let compression = tree.options().compression;
+                let blocks = &tree.shared().blocks;
+                let long = write_value(blocks, tree.id(), compression, value)?;
+                long.encode(&mut reference);
+                self.long_values.push(long);
+                committer.note_overflow();
+                (WriteKind::Put(UpdateKind::Overflow, &reference), Verb::PutOverflow(&reference))
+            }
+        };
+        let snapshot = self.snapshot.as_ref().map(|guard| &**guard.snapshot());
+        let mut own = Own { snapshot, id: &mut self.id };
+        let wrote = write(tree, key, what, wanted, &mut own, pin, look)?;
+        match wrote {
+            Wrote::Done(rows) => self.note(tree, number, key, verb, rows, committer)?,
+            Wrote::Unwanted | Wrote::Conflict(_) if !reference.is_empty() => {
+                self.give_back_last_long_value(tree)?;
+            }
+            Wrote::Unwanted | Wrote::Conflict(_) => {}
+        }
+        Ok(wrote)
+    }
+
+    /// The number of `tree` among those that the transaction wrote to.
+    fn enlist(&mut self, tree: &Arc<Tree>) -> Result<usize> {
+        if let Some(number) = self.trees.iter().position(|known| Arc::ptr_eq(known, tree)) {
+            return Ok(number);
+        }
+        let mixed = |known: &Arc<Tree>| known.options().logged != tree.options().logged;
+        if self.trees.iter().any(mixed) {
+            return Err(Error::invalid(
+                "a transaction cannot write to logged and unlogged tables; use one for each",
+            ));
+        }
+        self.trees.push(Arc::clone(tree));
+        Ok(self.trees.len() - 1)
+    }
+
+    fn give_back_last_long_value(&mut self, tree: &Tree) -> Result<()> {
+        match self.long_values.pop() {
+            Some(long) => free_value(&tree.shared().blocks, &long),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers a write, for the log and for a rollback.
+    fn note(
+        &mut self,
+        tree: &Tree,
+        number: usize,
+        key: &[u8],
+        verb: Verb<'_>,
+        rows: i64,
+        committer: &Committer,
+    ) -> Result<()> {
+        put_varint(&mut self.undo, number as u64);
+        put_prefixed(&mut self.undo, key);
+        let table = tree.id();
+        match self.rows.iter_mut().find(|(id, _)| *id == table) {
+            Some((_, change)) => *change += rows,
+            None => self.rows.push((table, rows)),
+        }
+        if committer.log().is_some() && tree.options().logged {
+            Change { table, key, verb }.encode_into(&mut self.changes);
+            if self.changes.len() >= CHUNK_BYTES {
+                let changes = std::mem::take(&mut self.changes);
+                committer.append_chunk(&mut self.logged, &changes)?;
+            }
+        }
+        let held = (self.undo.capacity() + self.changes.capacity()) as u64;
+        if held > self.charge.bytes() + 4096 {
+            self.charge.grow(held - self.charge.bytes());
+        }
+        Ok(())
+    }
+
+    /// Commits. On an error everything is rolled back.
+    ///
+    /// # Errors
+    /// As [`Committer::commit`].
+    pub fn commit(mut self, committer: &Committer, pin: &mut PinnedLeaf) -> Result<()> {
+        let Some(id) = self.id else { return Ok(()) };
+        let logged = std::mem::take(&mut self.logged);
+        match committer.commit(id, &self.rows, &self.changes, logged) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // What was read in to write it was in memory a moment ago; if rolling back fails
+                // too, the first error is the one that explains.
+                if let Err(second) = self.rollback(pin) {
+                    tracing::error!(%second, "a transaction could not be rolled back");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Rolls back: marks all its versions, frees its long values, and ends it.
+    ///
+    /// # Errors
+    /// When a page cannot be read in; its versions stay invisible, because it does not end then.
+    pub fn rollback(self, pin: &mut PinnedLeaf) -> Result<()> {
+        let Some(id) = self.id else { return Ok(()) };
+        let mut undo = Reader::new(&self.undo);
+        while let Some((tree, key)) = next_undo(&mut undo, &self.trees) {
+            tree.write(key, pin, |latched| {
+                latched.abort(key, id);
+                Ok(())
+            })?;
+        }
+        let Some(tree) = self.trees.first() else { return Ok(()) };
+        tree.shared().stats.rollbacks.bump();
+        tree.shared().transactions.abort(id);
+        for long in &self.long_values {
+            free_value(&tree.shared().blocks, long)?;
+        }
+        Ok(())
+    }
+}
+
+fn next_undo<'u>(undo: &mut Reader<'u>, trees: &'u [Arc<Tree>]) -> Option<(&'u Tree, &'u [u8])> {
+    let tree = trees.get(usize::try_from(undo.varint()?).ok()?)?;
+    Some((tree, undo.prefixed()?))
+}
+
+/// The longest value that lies in a leaf of `tree`.
+fn inline_bytes_max(tree: &Tree) -> usize {
+    tree.options().leaf_bytes_max as usize / 4
+}

@@ -1,0 +1,133 @@
+//! An open database.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rshelve_core::engine::Engine;
+
+use crate::{DatabaseOptions, Result, Session, StatsSnapshot, Table, TableOptions};
+
+/// An open database, shared by clones and threads. The last one to go closes it, as
+/// [`close`](Self::close) does.
+///
+/// ```
+/// # fn assert<T: Send + Sync + Clone>() {}
+/// assert::<rshelve::Connection>();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connection {
+    engine: Engine,
+    path: Arc<PathBuf>,
+}
+
+impl Connection {
+    /// Opens the database in the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Busy`](crate::Error::Busy) when it is open elsewhere, in this process too;
+    /// [`Error::Missing`](crate::Error::Missing) when it is not there and not to be created;
+    /// [`Error::Foreign`](crate::Error::Foreign) when the file is something else;
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when it is damaged;
+    /// [`Error::Invalid`](crate::Error::Invalid) for an option out of range; what the system says.
+    pub fn open(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let engine = Engine::open(path, options)?;
+        Ok(Self { engine, path: Arc::new(path.to_path_buf()) })
+    }
+
+    /// The path that it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The options that it was opened with.
+    pub fn options(&self) -> &DatabaseOptions {
+        self.engine.options()
+    }
+
+    /// A session, for one thread at a time.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed).
+    pub fn open_session(&self) -> Result<Session> {
+        Session::new(self.engine.clone())
+    }
+
+    /// Opens table `name`, and creates it if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) when it exists with other options; what writing
+    /// gives.
+    pub fn create_table(&self, name: &str, options: &TableOptions) -> Result<Table> {
+        let table = self.engine.create_table(name, options)?;
+        Ok(Table::new(self.clone(), table))
+    }
+
+    /// Opens table `name`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`](crate::Error::Missing).
+    pub fn table(&self, name: &str) -> Result<Table> {
+        Ok(Table::new(self.clone(), self.engine.table(name)?))
+    }
+
+    /// Drops table `name` and all that is in it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`](crate::Error::Busy) while a [`Table`] or cursor on it is open;
+    /// [`Error::Missing`](crate::Error::Missing); what reading and writing gives.
+    pub fn drop_table(&self, name: &str) -> Result<()> {
+        self.engine.drop_table(name)
+    }
+
+    /// The names of all tables, sorted.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn tables(&self) -> Result<Vec<String>> {
+        Ok(self.engine.table_names())
+    }
+
+    /// Brings the one file up to date, durably: a consistent image of every table.
+    ///
+    /// # Errors
+    /// [`Error::Full`](crate::Error::Full), after which it may be tried again; what the disk gives,
+    /// which makes the database read-only.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.engine.checkpoint()
+    }
+
+    /// Makes everything committed so far durable: syncs the log, or takes a checkpoint if there is
+    /// none.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub fn sync(&self) -> Result<()> {
+        self.engine.sync()
+    }
+
+    /// What the engine did so far.
+    pub fn stats(&self) -> StatsSnapshot {
+        self.engine.stats()
+    }
+
+    /// Closes the database for everybody: waits for commits under way, takes the last checkpoint and
+    /// removes the sidecars, so that the one file is the whole database. Later operations fail with
+    /// [`Error::Closed`](crate::Error::Closed); closing again does nothing.
+    ///
+    /// # Errors
+    /// What the last checkpoint gives. It is closed all the same, as after a crash: nothing
+    /// committed is lost that the durability promised.
+    pub fn close(&self) -> Result<()> {
+        self.engine.close()
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.engine.is_closed()
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}

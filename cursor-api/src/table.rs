@@ -1,0 +1,386 @@
+//! A table, as most programs use it: one call, one transaction, from any thread.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use rshelve_core::base::error::Error;
+use rshelve_core::btree::{Landing, Position};
+use rshelve_core::engine::{Cached, OpenTable, Session};
+
+use crate::pool::Pool;
+use crate::{Connection, Result, TableOptions};
+
+/// How often a whole-batch transaction is tried again when another transaction was first.
+const TRIES: usize = 64;
+
+/// Rows, as [`Table::scan`] returns them.
+pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A table of a [`Connection`]. Clones and threads share it.
+///
+/// ```
+/// # fn assert<T: Send + Sync + Clone>() {}
+/// assert::<rshelve::Table>();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Table {
+    connection: Connection,
+    table: OpenTable,
+    pool: Arc<Pool>,
+}
+
+/// What [`Table::get_in_cache`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InCache<R> {
+    /// The value, as it was read.
+    Found(R),
+    /// There is no such key.
+    Missing,
+    /// Finding out needs the disk, or a wait: use [`Table::get_with`].
+    NeedsDisk,
+}
+
+impl Table {
+    pub(crate) fn new(connection: Connection, table: OpenTable) -> Self {
+        Self { connection, table, pool: Arc::new(Pool::default()) }
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut Session) -> Result<R>) -> Result<R> {
+        self.pool.with(self.connection.engine(), work)
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    /// The options that it was created with.
+    pub fn options(&self) -> &TableOptions {
+        self.table.options()
+    }
+
+    /// The database that it belongs to.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; what reading gives.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.get_with(key, <[u8]>::to_vec)
+    }
+
+    /// What `read` makes of the value of `key`, borrowed from the page that holds it.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.with(|session| session.get(&self.table, key, read))
+    }
+
+    /// The same, if it can be told without the disk and without waiting.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn get_in_cache<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<InCache<R>> {
+        self.with(|session| {
+            Ok(match session.get_cached(&self.table, key, read)? {
+                Cached::Found(found) => InCache::Found(found),
+                Cached::Missing => InCache::Missing,
+                Cached::NeedsDisk => InCache::NeedsDisk,
+            })
+        })
+    }
+
+    /// Whether `key` has a value.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.get_with(key, |_| ())?.is_some())
+    }
+
+    /// Gives `key` this value, whether or not it has one.
+    ///
+    /// # Errors
+    /// [`Error::Rollback`] when another transaction holds the key, or the cache is full, for longer
+    /// than the time-out; [`Error::Invalid`] for a key or value that is too long;
+    /// [`Error::ReadOnly`], [`Error::Closed`], [`Error::Full`]; what the disk gives, which makes the
+    /// database read-only.
+    pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.with(|session| session.put(&self.table, key, value))
+    }
+
+    /// Gives `key` this value if it has none; false if it has one.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn insert_new(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.with(|session| session.insert(&self.table, key, value))
+    }
+
+    /// Deletes `key`; false if it has no value.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn remove(&self, key: &[u8]) -> Result<bool> {
+        self.with(|session| session.remove(&self.table, key))
+    }
+
+    /// Deletes `key` and returns its value, in one step.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.with(|session| session.take(&self.table, key))
+    }
+
+    /// Deletes the first row and returns it.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn pop_first(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        self.pop(false)
+    }
+
+    /// Deletes the last row and returns it.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn pop_last(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        self.pop(true)
+    }
+
+    fn pop(&self, last: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        loop {
+            let rows = self.scan(Bound::Unbounded, Bound::Unbounded, last, 1, 0)?;
+            let Some((key, _)) = rows.into_iter().next() else { return Ok(None) };
+            // Somebody else may have taken it meanwhile; then there is another one.
+            if let Some(value) = self.take(&key)? {
+                return Ok(Some((key, value)));
+            }
+        }
+    }
+
+    /// Applies every change of `batch`, in one transaction: no value deletes the key. Tried again when
+    /// another transaction was first.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert); nothing of the batch is applied then.
+    pub fn apply(&self, batch: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<()> {
+        self.with(|session| {
+            let mut tries = 0;
+            loop {
+                match self.try_apply(session, batch) {
+                    Err(Error::Rollback { reason: crate::RollbackReason::Conflict })
+                        if tries < TRIES =>
+                    {
+                        tries += 1;
+                    }
+                    outcome => return outcome,
+                }
+            }
+        })
+    }
+
+    fn try_apply(&self, session: &mut Session, batch: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<()> {
+        session.begin()?;
+        for (key, value) in batch {
+            let written = match value {
+                Some(value) => session.put(&self.table, key, value),
+                None => session.remove(&self.table, key).map(|_| ()),
+            };
+            if let Err(error) = written {
+                session.rollback()?;
+                return Err(error);
+            }
+        }
+        session.commit()
+    }
+
+    /// How many rows there are; no matter how many, it takes the same time.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn len(&self) -> Result<u64> {
+        self.with(|session| Ok(session.rows(&self.table)))
+    }
+
+    /// Whether there are none.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Rows between `start` and `stop` in key order, or backwards from `stop`: at most `rows_max`, and no
+    /// more once their keys and values come to `bytes_max` (0 is no limit). Fewer mean the end, unless
+    /// `bytes_max` was reached.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn scan(
+        &self,
+        start: Bound<&[u8]>,
+        stop: Bound<&[u8]>,
+        reverse: bool,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<Rows> {
+        let mut rows = Rows::new();
+        let mut buffer = Vec::new();
+        let limits = Limits { rows_max, bytes_max };
+        self.walk((start, stop), reverse, limits, |session, table, at| {
+            let key = at.key().unwrap_or_default().to_vec();
+            let value = session.value(table, at, &mut buffer)?.to_vec();
+            let bytes = key.len() + value.len();
+            rows.push((key, value));
+            Ok(bytes)
+        })?;
+        Ok(rows)
+    }
+
+    /// As [`scan`](Self::scan), the keys alone: long values are not read.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn scan_keys(
+        &self,
+        start: Bound<&[u8]>,
+        stop: Bound<&[u8]>,
+        reverse: bool,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Vec<u8>>> {
+        let mut keys = Vec::new();
+        let limits = Limits { rows_max, bytes_max };
+        self.walk((start, stop), reverse, limits, |_, _, at| {
+            let key = at.key().unwrap_or_default().to_vec();
+            let bytes = key.len();
+            keys.push(key);
+            Ok(bytes)
+        })?;
+        Ok(keys)
+    }
+
+    /// Calls `visit` on each row of a range until a limit is reached; it returns the row's size.
+    fn walk(
+        &self,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        reverse: bool,
+        limits: Limits,
+        mut visit: impl FnMut(&Session, &OpenTable, &Position) -> Result<usize>,
+    ) -> Result<()> {
+        self.with(|session| {
+            let outcome = walk(session, &self.table, bounds, reverse, limits, &mut visit);
+            session.release_snapshot();
+            outcome
+        })
+    }
+
+    /// Deletes every row, a batch of rows in each transaction.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert); what was deleted until then stays deleted.
+    pub fn clear(&self) -> Result<()> {
+        loop {
+            let rows = self.scan(Bound::Unbounded, Bound::Unbounded, false, 4096, 1 << 20)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let batch: Vec<_> = rows.into_iter().map(|(key, _)| (key, None)).collect();
+            self.apply(&batch)?;
+        }
+    }
+}
+
+/// Where a walk stops at the latest.
+#[derive(Clone, Copy)]
+struct Limits {
+    rows_max: usize,
+    /// 0 is no limit.
+    bytes_max: usize,
+}
+
+/// See [`Table::scan`].
+fn walk(
+    session: &mut Session,
+    table: &OpenTable,
+    (start, stop): (Bound<&[u8]>, Bound<&[u8]>),
+    reverse: bool,
+    limits: Limits,
+    visit: &mut impl FnMut(&Session, &OpenTable, &Position) -> Result<usize>,
+) -> Result<()> {
+    let mut at = session.position();
+    let mut more = match reverse {
+        true => enter_at_stop(session, table, &mut at, stop)?,
+        false => enter_at_start(session, table, &mut at, start)?,
+    };
+    let (mut rows, mut bytes) = (0, 0);
+    while more && at.key().is_some_and(|key| is_within(key, start, stop)) {
+        if rows == limits.rows_max || (limits.bytes_max > 0 && bytes >= limits.bytes_max) {
+            break;
+        }
+        bytes += visit(session, table, &at)?;
+        rows += 1;
+        if rows < limits.rows_max {
+            more = match reverse {
+                true => session.prev(table, &mut at)?,
+                false => session.next(table, &mut at)?,
+            };
+        }
+    }
+    Ok(())
+}
+
+/// Goes to the first row that is not in front of `start`.
+pub(crate) fn enter_at_start(
+    session: &mut Session,
+    table: &OpenTable,
+    at: &mut Position,
+    start: Bound<&[u8]>,
+) -> Result<bool> {
+    match start {
+        Bound::Unbounded => session.next(table, at),
+        Bound::Included(start) => Ok(session.seek(table, at, start)? != Landing::End),
+        Bound::Excluded(start) => match session.seek(table, at, start)? {
+            Landing::Exact => session.next(table, at),
+            Landing::Above => Ok(true),
+            Landing::End => Ok(false),
+        },
+    }
+}
+
+/// Goes to the last row that is not behind `stop`.
+pub(crate) fn enter_at_stop(
+    session: &mut Session,
+    table: &OpenTable,
+    at: &mut Position,
+    stop: Bound<&[u8]>,
+) -> Result<bool> {
+    match stop {
+        Bound::Unbounded => session.prev(table, at),
+        Bound::Excluded(stop) => session.seek_below(table, at, stop),
+        Bound::Included(stop) => {
+            Ok(session.find(table, at, stop)? || session.seek_below(table, at, stop)?)
+        }
+    }
+}
+
+/// Whether `key` lies between the bounds.
+pub(crate) fn is_within(key: &[u8], start: Bound<&[u8]>, stop: Bound<&[u8]>) -> bool {
+    let behind_start = match start {
+        Bound::Unbounded => true,
+        Bound::Included(start) => key >= start,
+        Bound::Excluded(start) => key > start,
+    };
+    behind_start
+        && match stop {
+            Bound::Unbounded => true,
+            Bound::Included(stop) => key <= stop,
+            Bound::Excluded(stop) => key < stop,
+        }
+}
