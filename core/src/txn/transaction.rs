@@ -18,6 +18,9 @@ use crate::sync::Arc;
 /// Changes are written to the log ahead of the commit when there are so many bytes of them.
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// What a transaction's buffers may take before they are charged to the cache.
+const UNCHARGED_BYTES: u64 = 16 << 10;
+
 /// A transaction that has not ended. Dropped, it must have been committed or rolled back.
 #[derive(Debug)]
 pub struct Transaction {
@@ -85,6 +88,10 @@ impl Transaction {
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<Wrote> {
         let number = self.enlist(tree)?;
+        let undo_before = self.undo.len();
+        // Remembered first: should the write fail half-way, the rollback looks here too.
+        put_varint(&mut self.undo, number as u64);
+        put_prefixed(&mut self.undo, key);
         let mut reference = Vec::new();
         let (what, verb) = match value {
             None => (WriteKind::Remove, Verb::Remove),
@@ -105,11 +112,13 @@ impl Transaction {
         let mut own = Own { snapshot, id: &mut self.id };
         let wrote = write(tree, key, what, wanted, &mut own, pin, look)?;
         match wrote {
-            Wrote::Done(rows) => self.note(tree, number, key, verb, rows, committer)?,
-            Wrote::Unwanted | Wrote::Conflict(_) if !reference.is_empty() => {
-                self.give_back_last_long_value(tree)?;
+            Wrote::Done(rows) => self.note(tree, key, verb, rows, committer)?,
+            Wrote::Unwanted | Wrote::Conflict(_) => {
+                self.undo.truncate(undo_before);
+                if !reference.is_empty() {
+                    self.give_back_last_long_value(tree)?;
+                }
             }
-            Wrote::Unwanted | Wrote::Conflict(_) => {}
         }
         Ok(wrote)
     }
@@ -120,6 +129,10 @@ impl Transaction {
             return Ok(number);
         }
         let mixed = |known: &Arc<Tree>| known.options().logged != tree.options().logged;
+        if self.undo.is_empty() {
+            // Kept from the transaction before.
+            self.trees.clear();
+        }
         if self.trees.iter().any(mixed) {
             return Err(Error::invalid(
                 "a transaction cannot write to logged and unlogged tables; use one for each",
@@ -136,18 +149,15 @@ impl Transaction {
         }
     }
 
-    /// Remembers a write, for the log and for a rollback.
+    /// Remembers a write, for the log and the row counts.
     fn note(
         &mut self,
         tree: &Tree,
-        number: usize,
         key: &[u8],
         verb: Verb<'_>,
         rows: i64,
         committer: &Committer,
     ) -> Result<()> {
-        put_varint(&mut self.undo, number as u64);
-        put_prefixed(&mut self.undo, key);
         let table = tree.id();
         match self.rows.iter_mut().find(|(id, _)| *id == table) {
             Some((_, change)) => *change += rows,
@@ -161,52 +171,78 @@ impl Transaction {
             }
         }
         let held = (self.undo.capacity() + self.changes.capacity()) as u64;
-        if held > self.charge.bytes() + 4096 {
+        if held > self.charge.bytes() + UNCHARGED_BYTES {
             self.charge.grow(held - self.charge.bytes());
         }
         Ok(())
     }
 
-    /// Commits. On an error everything is rolled back.
+    /// Commits. On an error everything is rolled back. It may be used again, without its snapshot.
     ///
     /// # Errors
     /// As [`Committer::commit`].
-    pub fn commit(mut self, committer: &Committer, pin: &mut PinnedLeaf) -> Result<()> {
-        let Some(id) = self.id else { return Ok(()) };
-        let logged = std::mem::take(&mut self.logged);
-        match committer.commit(id, &self.rows, &self.changes, logged) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // What was read in to write it was in memory a moment ago; if rolling back fails
-                // too, the first error is the one that explains.
+    pub fn commit(&mut self, committer: &Committer, pin: &mut PinnedLeaf) -> Result<()> {
+        if let Some(id) = self.id {
+            let logged = std::mem::take(&mut self.logged);
+            if let Err(error) = committer.commit(id, &self.rows, &self.changes, logged) {
+                // What it wrote to was in memory a moment ago; if rolling back fails too, the
+                // first error is the one that explains.
                 if let Err(second) = self.rollback(pin) {
                     tracing::error!(%second, "a transaction could not be rolled back");
                 }
-                Err(error)
+                return Err(error);
             }
         }
+        self.reset();
+        Ok(())
     }
 
-    /// Rolls back: marks all its versions, frees its long values, and ends it.
+    /// Rolls back: marks all its versions, frees its long values, and ends it. It may be used again,
+    /// without its snapshot.
     ///
     /// # Errors
     /// When a page cannot be read in; its versions stay invisible, because it does not end then.
-    pub fn rollback(self, pin: &mut PinnedLeaf) -> Result<()> {
-        let Some(id) = self.id else { return Ok(()) };
-        let mut undo = Reader::new(&self.undo);
-        while let Some((tree, key)) = next_undo(&mut undo, &self.trees) {
-            tree.write(key, pin, |latched| {
-                latched.abort(key, id);
-                Ok(())
-            })?;
-        }
+    pub fn rollback(&mut self, pin: &mut PinnedLeaf) -> Result<()> {
+        let outcome = self.undo_all(pin);
+        self.reset();
+        outcome
+    }
+
+    fn undo_all(&mut self, pin: &mut PinnedLeaf) -> Result<()> {
         let Some(tree) = self.trees.first() else { return Ok(()) };
-        tree.shared().stats.rollbacks.bump();
-        tree.shared().transactions.abort(id);
+        if let Some(id) = self.id {
+            let mut undo = Reader::new(&self.undo);
+            while let Some((tree, key)) = next_undo(&mut undo, &self.trees) {
+                tree.write(key, pin, |latched| {
+                    latched.abort(key, id);
+                    Ok(())
+                })?;
+            }
+            tree.shared().stats.rollbacks.bump();
+            tree.shared().transactions.abort(id);
+        }
         for long in &self.long_values {
             free_value(&tree.shared().blocks, long)?;
         }
         Ok(())
+    }
+
+    /// As new, with the room that its buffers have unless that is much.
+    fn reset(&mut self) {
+        self.snapshot = None;
+        self.id = None;
+        self.logged = Logged::default();
+        self.rows.clear();
+        self.long_values.clear();
+        if self.charge.bytes() > 0 {
+            (self.undo, self.changes) = (Vec::new(), Vec::new());
+            self.charge = Charge::new(self.charge.cache(), 0);
+        }
+        self.undo.clear();
+        self.changes.clear();
+        if self.trees.len() > 1 {
+            self.trees.clear();
+        }
     }
 }
 
