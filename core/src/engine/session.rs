@@ -1,5 +1,7 @@
 //! A session: operations one after the other, autocommitted or in a transaction, and cursors' places.
 
+use std::cell::OnceCell;
+
 use super::{Inner, OpenTable};
 use crate::base::codec::Reader;
 use crate::base::error::{Error, Result, RollbackReason};
@@ -426,7 +428,7 @@ impl Session {
     }
 
     /// The bytes of the value that `at` is on: borrowed from its page, or, for a long one, read into
-    /// `buffer`.
+    /// `long_value`, which the caller empties when `at` moves.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is nowhere; what reading a long value gives.
@@ -434,14 +436,17 @@ impl Session {
         &self,
         table: &OpenTable,
         at: &'v Position,
-        buffer: &'v mut Vec<u8>,
+        long_value: &'v OnceCell<Vec<u8>>,
     ) -> Result<&'v [u8]> {
         match at.value() {
             Some(ValueRef::Inline(bytes)) => Ok(bytes),
-            Some(ValueRef::Overflow(reference)) => {
-                *buffer = load_long_value(table.tree(), reference)?;
-                Ok(buffer)
-            }
+            Some(ValueRef::Overflow(reference)) => match long_value.get() {
+                Some(bytes) => Ok(bytes),
+                None => {
+                    let bytes = load_long_value(table.tree(), reference)?;
+                    Ok(long_value.get_or_init(|| bytes))
+                }
+            },
             None => Err(Error::invalid("the cursor is on no record; search or move it first")),
         }
     }
