@@ -7,7 +7,7 @@ use crate::machine;
 use crate::measure::{Figure, Unit};
 use crate::run::Results;
 use crate::statistics::{Ratio, median};
-use crate::stores::{OURS, engines};
+use crate::stores::{FLOOR, OURS, engines};
 
 /// One Markdown table: a row per measurement, a column per engine (medians over the rounds), the
 /// best in bold, and how ours compares with the best peer of each round.
@@ -35,7 +35,9 @@ pub fn markdown(results: &Results) -> String {
             .iter()
             .map(|engine| Some(median(&values(results, engine, &row))).filter(|value| *value > 0.0))
             .collect();
-        let best = best_of(unit, medians.iter().copied().enumerate());
+        let contestants = command.engines.iter().zip(&medians).enumerate();
+        let contestants = contestants.filter(|(_, (engine, _))| **engine != FLOOR);
+        let best = best_of(unit, contestants.map(|(index, (_, value))| (index, *value)));
         let cells = medians.iter().enumerate().map(|(index, value)| match value {
             Some(value) if best == Some(index) => format!("**{}**", unit.show(*value)),
             Some(value) => unit.show(*value),
@@ -59,8 +61,12 @@ fn comparison(results: &Results, row: &str, unit: Unit) -> String {
     let (mut ratios, mut rivals) = (Vec::new(), Vec::new());
     for round in 0..results.command.rounds {
         let of = |engine: &&'static str| value(results, engine, round, row);
-        let peers: Vec<_> =
-            results.command.engines.iter().filter(|engine| **engine != OURS).collect();
+        let peers: Vec<_> = results
+            .command
+            .engines
+            .iter()
+            .filter(|engine| ![OURS, FLOOR].contains(engine))
+            .collect();
         let best = best_of(unit, peers.iter().map(|engine| of(engine)).enumerate());
         if let (Some(ours), Some(best)) = (of(&OURS), best)
             && let Some(theirs) = of(peers[best])

@@ -1,5 +1,6 @@
 //! A table, as most programs use it: one call, one transaction, from any thread.
 
+use std::cell::OnceCell;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -231,11 +232,10 @@ impl Table {
         bytes_max: usize,
     ) -> Result<Rows> {
         let mut rows = Rows::new();
-        let mut buffer = Vec::new();
         let limits = Limits { rows_max, bytes_max };
         self.walk((start, stop), reverse, limits, |session, table, at| {
             let key = at.key().unwrap_or_default().to_vec();
-            let value = session.value(table, at, &mut buffer)?.to_vec();
+            let value = session.value(table, at, &OnceCell::new())?.to_vec();
             let bytes = key.len() + value.len();
             rows.push((key, value));
             Ok(bytes)

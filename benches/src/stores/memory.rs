@@ -6,11 +6,12 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::FLOOR;
 use crate::machine;
 use crate::store::{Access, Commit, End, Engine, Outcome, Reader, Setup, Store, Visit, Writer};
 
 /// The map under test; not a contestant.
-pub const ENGINE: Engine = Engine { name: "memory", version, by_default: false, open };
+pub const ENGINE: Engine = Engine { name: FLOOR, version, by_default: false, open };
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 

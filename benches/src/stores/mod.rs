@@ -20,6 +20,8 @@ mod wiredtiger;
 
 /// The name of our own engine in every table.
 pub const OURS: &str = "rshelve";
+/// The name of what is no store, and so no peer.
+pub const FLOOR: &str = "memory";
 
 /// Every engine of this build, ours first.
 pub fn engines() -> Vec<Engine> {

@@ -34,7 +34,9 @@ struct Rocks {
 }
 
 fn version() -> String {
-    machine::version("librocksdb-sys").to_owned()
+    // The package's version ends in the library's.
+    let version = machine::version("librocksdb-sys");
+    version.rsplit('+').next().unwrap_or(version).to_owned()
 }
 
 fn open_plain(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
@@ -104,8 +106,8 @@ impl Store for Rocks {
 
     fn read(&self, body: &mut dyn FnMut(&mut dyn Reader) -> Outcome<()>) -> Outcome<()> {
         let snapshot = self.db.snapshot();
-        let mut rows = self.db.raw_iterator_opt(read_options(&snapshot));
-        body(&mut View { db: &self.db, options: read_options(&snapshot), rows: &mut rows })
+        let rows = self.db.raw_iterator_opt(read_options(&snapshot));
+        body(&mut View { db: &self.db, options: read_options(&snapshot), rows })
     }
 
     fn load_sorted(&self, body: &mut dyn FnMut(Feed<'_>) -> Outcome<()>) -> Outcome<()> {
@@ -214,7 +216,7 @@ impl Writer for Transaction<'_, Db> {
 struct View<'s> {
     db: &'s Db,
     options: ReadOptions,
-    rows: &'s mut DBRawIteratorWithThreadMode<'s, Db>,
+    rows: DBRawIteratorWithThreadMode<'s, Db>,
 }
 
 impl Reader for View<'_> {

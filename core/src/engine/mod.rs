@@ -183,6 +183,13 @@ impl Inner {
         self.committer.check()
     }
 
+    /// Keeps the database from being closed while a write is under way.
+    #[inline]
+    fn enter(&self) -> Result<impl std::ops::Deref<Target = bool>> {
+        let gate = self.gate.read();
+        if *gate { Err(Error::Closed { what: "the database" }) } else { Ok(gate) }
+    }
+
     fn next_table(&self) -> TableId {
         TableId(self.next_table.load(Ordering::Relaxed))
     }

@@ -39,7 +39,7 @@ impl Apply for Replay<'_> {
             Verb::Remove => (UpdateKind::Tombstone, &[][..]),
         };
         let rows = table.tree().write(change.key, &mut self.pin, |latched| {
-            let was = latched.newest(change.key).is_some_and(|(_, value)| value.is_some());
+            let was = latched.newest(change.key).value.is_some();
             let is = kind != UpdateKind::Tombstone;
             if was || is {
                 latched.put(change.key, TxnId::VISIBLE, kind, bytes);

@@ -1,5 +1,7 @@
 //! A session: operations one after the other, autocommitted or in a transaction, and cursors' places.
 
+use std::cell::OnceCell;
+
 use super::{Inner, OpenTable};
 use crate::base::codec::Reader;
 use crate::base::error::{Error, Result, RollbackReason};
@@ -17,6 +19,8 @@ pub struct Session {
     inner: Arc<Inner>,
     pin: PinnedLeaf,
     transaction: Option<Transaction>,
+    /// For writes that are transactions of their own; kept for its buffers.
+    alone: Option<Transaction>,
     /// Why the transaction cannot be committed any more.
     failed: bool,
     /// What cursors see outside a transaction, from their first placed read on.
@@ -37,7 +41,7 @@ pub enum Cached<R> {
 impl Session {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let pin = inner.shared.new_pin();
-        Self { inner, pin, transaction: None, failed: false, snapshot: None }
+        Self { inner, pin, transaction: None, alone: None, failed: false, snapshot: None }
     }
 
     // Reading.
@@ -200,27 +204,20 @@ impl Session {
         wanted: Existing,
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<bool> {
-        let inner = Arc::clone(&self.inner);
-        inner.check_writable("write")?;
+        self.inner.check_writable("write")?;
         check_lengths(key, value)?;
         if self.failed {
             return Err(Error::invalid("the transaction has failed; roll it back"));
         }
-        let outcome = {
-            let gate = inner.gate.read();
-            if *gate {
-                return Err(Error::Closed { what: "the database" });
+        let outcome = match self.inner.make_room() {
+            Err(error) => Err(error),
+            Ok(()) if self.transaction.is_some() => {
+                self.write_in_transaction(table.tree(), key, value, wanted, look)
             }
-            match inner.make_room() {
-                Err(error) => Err(error),
-                Ok(()) if self.transaction.is_some() => {
-                    self.write_in_transaction(table.tree(), key, value, wanted, look)
-                }
-                Ok(()) => self.write_alone(table.tree(), key, value, wanted, look),
-            }
+            Ok(()) => self.write_alone(table.tree(), key, value, wanted, look),
         };
         self.pin.release();
-        inner.relieve();
+        self.inner.relieve();
         if outcome.is_err() && self.transaction.is_some() {
             self.failed = true;
         }
@@ -236,6 +233,7 @@ impl Session {
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<bool> {
         let Some(transaction) = &mut self.transaction else { return Ok(false) };
+        let _gate = self.inner.enter()?;
         let committer = &self.inner.committer;
         match transaction.write(tree, key, value, wanted, committer, &mut self.pin, look)? {
             Wrote::Done(_) => Ok(true),
@@ -258,18 +256,13 @@ impl Session {
     ) -> Result<bool> {
         loop {
             let inner = &*self.inner;
-            let mut alone = Transaction::new(None, &inner.shared.cache);
+            let alone =
+                self.alone.get_or_insert_with(|| Transaction::new(None, &inner.shared.cache));
+            let gate = inner.enter()?;
             let wrote =
                 alone.write(tree, key, value, wanted, &inner.committer, &mut self.pin, look);
-            let wrote = match wrote {
-                Ok(wrote) => wrote,
-                Err(error) => {
-                    alone.rollback(&mut self.pin)?;
-                    return Err(error);
-                }
-            };
             match wrote {
-                Wrote::Done(_) => {
+                Ok(Wrote::Done(_)) => {
                     alone.commit(&inner.committer, &mut self.pin)?;
                     if self.snapshot.is_some() {
                         // Cursors that are under way see what their own session wrote.
@@ -277,8 +270,15 @@ impl Session {
                     }
                     return Ok(true);
                 }
-                Wrote::Unwanted => return Ok(false),
-                Wrote::Conflict(with) => self.wait_for(with)?,
+                Ok(Wrote::Unwanted) => return Ok(false),
+                Ok(Wrote::Conflict(with)) => {
+                    drop(gate);
+                    self.wait_for(with)?;
+                }
+                Err(error) => {
+                    alone.rollback(&mut self.pin)?;
+                    return Err(error);
+                }
             }
         }
     }
@@ -324,23 +324,22 @@ impl Session {
     /// [`Error::OutcomeUnknown`] when the log could not be synced; what the log gives.
     pub fn commit(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
-        let transaction = self.transaction.take().ok_or_else(missing)?;
-        let inner = Arc::clone(&self.inner);
+        let mut transaction = self.transaction.take().ok_or_else(missing)?;
         if std::mem::take(&mut self.failed) && transaction.has_written() {
             transaction.rollback(&mut self.pin)?;
             return Err(Error::invalid(
                 "an operation of the transaction had failed; it was rolled back, run it again",
             ));
         }
-        let gate = inner.gate.read();
-        if *gate {
-            transaction.rollback(&mut self.pin)?;
-            return Err(Error::Closed { what: "the database" });
-        }
-        let outcome = transaction.commit(&inner.committer, &mut self.pin);
+        let outcome = match self.inner.enter() {
+            Ok(_gate) => transaction.commit(&self.inner.committer, &mut self.pin),
+            Err(closed) => {
+                transaction.rollback(&mut self.pin)?;
+                Err(closed)
+            }
+        };
         self.pin.release();
-        drop(gate);
-        inner.relieve();
+        self.inner.relieve();
         outcome
     }
 
@@ -350,7 +349,7 @@ impl Session {
     /// [`Error::Invalid`] without one; what reading pages gives.
     pub fn rollback(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
-        let transaction = self.transaction.take().ok_or_else(missing)?;
+        let mut transaction = self.transaction.take().ok_or_else(missing)?;
         self.failed = false;
         let outcome = transaction.rollback(&mut self.pin);
         self.pin.release();
@@ -429,7 +428,7 @@ impl Session {
     }
 
     /// The bytes of the value that `at` is on: borrowed from its page, or, for a long one, read into
-    /// `buffer`.
+    /// `long_value`, which the caller empties when `at` moves.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is nowhere; what reading a long value gives.
@@ -437,14 +436,17 @@ impl Session {
         &self,
         table: &OpenTable,
         at: &'v Position,
-        buffer: &'v mut Vec<u8>,
+        long_value: &'v OnceCell<Vec<u8>>,
     ) -> Result<&'v [u8]> {
         match at.value() {
             Some(ValueRef::Inline(bytes)) => Ok(bytes),
-            Some(ValueRef::Overflow(reference)) => {
-                *buffer = load_long_value(table.tree(), reference)?;
-                Ok(buffer)
-            }
+            Some(ValueRef::Overflow(reference)) => match long_value.get() {
+                Some(bytes) => Ok(bytes),
+                None => {
+                    let bytes = load_long_value(table.tree(), reference)?;
+                    Ok(long_value.get_or_init(|| bytes))
+                }
+            },
             None => Err(Error::invalid("the cursor is on no record; search or move it first")),
         }
     }
@@ -452,7 +454,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(transaction) = self.transaction.take()
+        if let Some(mut transaction) = self.transaction.take()
             && self.inner.guard.is_ours()
             && let Err(error) = transaction.rollback(&mut self.pin)
         {

@@ -31,10 +31,7 @@ impl Engine {
                 "a table's name of {len} bytes; give 1 to {NAME_BYTES_MAX}"
             )));
         }
-        let gate = inner.gate.read();
-        if *gate {
-            return Err(Error::Closed { what: "the database" });
-        }
+        let _gate = inner.enter()?;
         let _alone = inner.checkpointing.lock();
         if let Some(table) = self.existing(name, options)? {
             return Ok(table);
@@ -83,10 +80,7 @@ impl Engine {
     pub fn drop_table(&self, name: &str) -> Result<()> {
         let inner = &self.inner;
         inner.check_writable("drop a table")?;
-        let gate = inner.gate.read();
-        if *gate {
-            return Err(Error::Closed { what: "the database" });
-        }
+        let _gate = inner.enter()?;
         let _alone = inner.checkpointing.lock();
         // Out of the catalog first: once the record is in the log, the drop cannot be refused.
         let table = inner.catalog.remove(name)?;

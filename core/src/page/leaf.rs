@@ -309,6 +309,15 @@ impl Leaf {
     }
 }
 
+/// What [`Latched::newest`] found.
+pub struct Newest<'p> {
+    entry: Option<&'p Entry>,
+    /// Who wrote the newest version; none when the key was never here.
+    pub txn: Option<TxnId>,
+    /// The value, unless the newest version deletes the key, or there is none.
+    pub value: Option<ValueRef<'p>>,
+}
+
 /// The right to write to a leaf, or to replace it.
 pub struct Latched<'p> {
     leaf: &'p Leaf,
@@ -328,24 +337,58 @@ impl<'p> Latched<'p> {
         (!self.leaf.is_dead()).then(|| unsafe { self.leaf.home.as_ref() })
     }
 
-    /// The newest version of `key` that was not rolled back: who wrote it, and whether it is a
-    /// value. None when the key was never here.
-    pub fn newest(&self, key: &[u8]) -> Option<(TxnId, Option<ValueRef<'p>>)> {
+    /// The newest version of `key` that was not rolled back.
+    #[inline]
+    pub fn newest(&self, key: &[u8]) -> Newest<'p> {
         let leaf = self.leaf;
-        if let Some(entry) = leaf.delta.find(key_head(key, leaf.prefix_len), key)
+        let entry = leaf.delta.find(key_head(key, leaf.prefix_len), key);
+        if let Some(entry) = entry
             && let Ok(Some(update)) = first_seen(entry.newest(), &Everything)
         {
-            return Some((update.txn(), ValueRef::of_update(update)));
+            let value = ValueRef::of_update(update);
+            return Newest { entry: Some(entry), txn: Some(update.txn()), value };
         }
-        let slot = leaf.image.search(key).ok()?;
-        Some((leaf.cell_txn(slot), Some(ValueRef::of_cell(leaf.image.cell(slot)))))
+        match leaf.image.search(key) {
+            Ok(slot) => {
+                let value = Some(ValueRef::of_cell(leaf.image.cell(slot)));
+                Newest { entry, txn: Some(leaf.cell_txn(slot)), value }
+            }
+            Err(_) => Newest { entry, txn: None, value: None },
+        }
     }
 
     /// Puts a version of `key` in front of the others.
     pub fn put(&mut self, key: &[u8], txn: TxnId, kind: UpdateKind, bytes: &[u8]) {
         let leaf = self.leaf;
+        let entry = leaf.delta.find(key_head(key, leaf.prefix_len), key);
+        self.put_at(entry, key, txn, kind, bytes);
+    }
+
+    /// The same, given what [`newest`](Self::newest) found under this latch.
+    #[inline]
+    pub fn put_on(
+        &mut self,
+        newest: &Newest<'p>,
+        key: &[u8],
+        txn: TxnId,
+        kind: UpdateKind,
+        bytes: &[u8],
+    ) {
+        self.put_at(newest.entry, key, txn, kind, bytes);
+    }
+
+    #[inline]
+    fn put_at(
+        &mut self,
+        entry: Option<&Entry>,
+        key: &[u8],
+        txn: TxnId,
+        kind: UpdateKind,
+        bytes: &[u8],
+    ) {
+        let leaf = self.leaf;
         let arena = &self.writer.arena;
-        match leaf.delta.find(key_head(key, leaf.prefix_len), key) {
+        match entry {
             Some(entry) => {
                 entry.prepend(Update::carve(arena, txn, kind, bytes, entry.newest_link()));
             }

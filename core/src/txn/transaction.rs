@@ -9,7 +9,7 @@ use crate::base::codec::{Reader, put_prefixed, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
 use crate::block::overflow::{OverflowRef, free_value, write_value};
-use crate::btree::Tree;
+use crate::btree::{Tree, TreeUse};
 use crate::cache::{Cache, Charge};
 use crate::mvcc::{ReadView, SnapshotGuard};
 use crate::page::{PinnedLeaf, UpdateKind, ValueRef};
@@ -18,12 +18,17 @@ use crate::sync::Arc;
 /// Changes are written to the log ahead of the commit when there are so many bytes of them.
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// What a transaction's buffers may take before they are charged to the cache.
+const UNCHARGED_BYTES: u64 = 16 << 10;
+
 /// A transaction that has not ended. Dropped, it must have been committed or rolled back.
 #[derive(Debug)]
 pub struct Transaction {
     snapshot: Option<SnapshotGuard>,
     id: Option<TxnId>,
     trees: SmallVec<[Arc<Tree>; 2]>,
+    /// Keeps each of them from being dropped, while the transaction outlasts an operation.
+    uses: SmallVec<[TreeUse; 2]>,
     /// What was written: the number of the tree and the key, one after the other.
     undo: Vec<u8>,
     /// For the log: the changes since the last chunk.
@@ -41,6 +46,7 @@ impl Transaction {
             snapshot,
             id: None,
             trees: SmallVec::new(),
+            uses: SmallVec::new(),
             undo: Vec::new(),
             changes: Vec::new(),
             logged: Logged::default(),
@@ -85,6 +91,10 @@ impl Transaction {
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<Wrote> {
         let number = self.enlist(tree)?;
+        let undo_before = self.undo.len();
+        // Remembered first: should the write fail half-way, the rollback looks here too.
+        put_varint(&mut self.undo, number as u64);
+        put_prefixed(&mut self.undo, key);
         let mut reference = Vec::new();
         let (what, verb) = match value {
             None => (WriteKind::Remove, Verb::Remove),
@@ -105,11 +115,13 @@ impl Transaction {
         let mut own = Own { snapshot, id: &mut self.id };
         let wrote = write(tree, key, what, wanted, &mut own, pin, look)?;
         match wrote {
-            Wrote::Done(rows) => self.note(tree, number, key, verb, rows, committer)?,
-            Wrote::Unwanted | Wrote::Conflict(_) if !reference.is_empty() => {
-                self.give_back_last_long_value(tree)?;
+            Wrote::Done(rows) => self.note(tree, key, verb, rows, committer)?,
+            Wrote::Unwanted | Wrote::Conflict(_) => {
+                self.undo.truncate(undo_before);
+                if !reference.is_empty() {
+                    self.give_back_last_long_value(tree)?;
+                }
             }
-            Wrote::Unwanted | Wrote::Conflict(_) => {}
         }
         Ok(wrote)
     }
@@ -120,10 +132,17 @@ impl Transaction {
             return Ok(number);
         }
         let mixed = |known: &Arc<Tree>| known.options().logged != tree.options().logged;
+        if self.undo.is_empty() {
+            // Kept from the transaction before.
+            self.trees.clear();
+        }
         if self.trees.iter().any(mixed) {
             return Err(Error::invalid(
                 "a transaction cannot write to logged and unlogged tables; use one for each",
             ));
+        }
+        if self.snapshot.is_some() {
+            self.uses.push(tree.new_use());
         }
         self.trees.push(Arc::clone(tree));
         Ok(self.trees.len() - 1)
@@ -136,18 +155,15 @@ impl Transaction {
         }
     }
 
-    /// Remembers a write, for the log and for a rollback.
+    /// Remembers a write, for the log and the row counts.
     fn note(
         &mut self,
         tree: &Tree,
-        number: usize,
         key: &[u8],
         verb: Verb<'_>,
         rows: i64,
         committer: &Committer,
     ) -> Result<()> {
-        put_varint(&mut self.undo, number as u64);
-        put_prefixed(&mut self.undo, key);
         let table = tree.id();
         match self.rows.iter_mut().find(|(id, _)| *id == table) {
             Some((_, change)) => *change += rows,
@@ -161,37 +177,44 @@ impl Transaction {
             }
         }
         let held = (self.undo.capacity() + self.changes.capacity()) as u64;
-        if held > self.charge.bytes() + 4096 {
+        if held > self.charge.bytes() + UNCHARGED_BYTES {
             self.charge.grow(held - self.charge.bytes());
         }
         Ok(())
     }
 
-    /// Commits. On an error everything is rolled back.
+    /// Commits. On an error everything is rolled back. It may be used again, without its snapshot.
     ///
     /// # Errors
     /// As [`Committer::commit`].
-    pub fn commit(mut self, committer: &Committer, pin: &mut PinnedLeaf) -> Result<()> {
-        let Some(id) = self.id else { return Ok(()) };
-        let logged = std::mem::take(&mut self.logged);
-        match committer.commit(id, &self.rows, &self.changes, logged) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // What was read in to write it was in memory a moment ago; if rolling back fails
-                // too, the first error is the one that explains.
+    pub fn commit(&mut self, committer: &Committer, pin: &mut PinnedLeaf) -> Result<()> {
+        if let Some(id) = self.id {
+            let logged = std::mem::take(&mut self.logged);
+            if let Err(error) = committer.commit(id, &self.rows, &self.changes, logged) {
+                // What it wrote to was in memory a moment ago; if rolling back fails too, the
+                // first error is the one that explains.
                 if let Err(second) = self.rollback(pin) {
                     tracing::error!(%second, "a transaction could not be rolled back");
                 }
-                Err(error)
+                return Err(error);
             }
         }
+        self.reset();
+        Ok(())
     }
 
-    /// Rolls back: marks all its versions, frees its long values, and ends it.
+    /// Rolls back: marks all its versions, frees its long values, and ends it. It may be used again,
+    /// without its snapshot.
     ///
     /// # Errors
     /// When a page cannot be read in; its versions stay invisible, because it does not end then.
-    pub fn rollback(mut self, pin: &mut PinnedLeaf) -> Result<()> {
+    pub fn rollback(&mut self, pin: &mut PinnedLeaf) -> Result<()> {
+        let outcome = self.undo_all(pin);
+        self.reset();
+        outcome
+    }
+
+    fn undo_all(&mut self, pin: &mut PinnedLeaf) -> Result<()> {
         let Some(tree) = self.trees.first() else { return Ok(()) };
         let shared = tree.shared();
         if let Some(id) = self.id {
@@ -215,6 +238,25 @@ impl Transaction {
             free_value(&shared.blocks, long)?;
         }
         Ok(())
+    }
+
+    /// As new, with the room that its buffers have unless that is much.
+    fn reset(&mut self) {
+        self.snapshot = None;
+        self.id = None;
+        self.logged = Logged::default();
+        self.uses.clear();
+        self.rows.clear();
+        self.long_values.clear();
+        if self.charge.bytes() > 0 {
+            (self.undo, self.changes) = (Vec::new(), Vec::new());
+            self.charge = Charge::new(self.charge.cache(), 0);
+        }
+        self.undo.clear();
+        self.changes.clear();
+        if self.trees.len() > 1 {
+            self.trees.clear();
+        }
     }
 }
 

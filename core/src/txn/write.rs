@@ -86,28 +86,25 @@ fn write_latched(
     look: &mut dyn FnMut(ValueRef<'_>),
 ) -> Wrote {
     let newest = latched.newest(key);
-    if let Some((writer, _)) = newest
+    if let Some(writer) = newest.txn
         && !own.may_follow(writer, transactions)
     {
         return Wrote::Conflict(writer);
     }
-    let value = newest.and_then(|(_, value)| value);
-    match (wanted, value) {
+    match (wanted, newest.value) {
         (Existing::Required, None) | (Existing::Forbidden, Some(_)) => return Wrote::Unwanted,
-        _ => {}
-    }
-    if let Some(value) = value {
-        look(value);
+        (_, Some(value)) => look(value),
+        (_, None) => {}
     }
     let id = *own.id.get_or_insert_with(|| transactions.begin_write());
-    let was = i64::from(value.is_some());
+    let was = i64::from(newest.value.is_some());
     match what {
         WriteKind::Put(kind, bytes) => {
-            latched.put(key, id, kind, bytes);
+            latched.put_on(&newest, key, id, kind, bytes);
             Wrote::Done(1 - was)
         }
         WriteKind::Remove => {
-            latched.put(key, id, UpdateKind::Tombstone, &[]);
+            latched.put_on(&newest, key, id, UpdateKind::Tombstone, &[]);
             Wrote::Done(-was)
         }
     }

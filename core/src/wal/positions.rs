@@ -54,7 +54,7 @@ pub struct Positions {
     fill_moved: Condvar,
     /// Whether somebody is syncing. Above `fill` in the lock order, never held across a sync.
     leading: Mutex<bool>,
-    /// Signalled when a leader is done and when the log fails; waited on with `leading`.
+    /// Signalled when a leader is done, well or not; waited on with `leading`.
     sync_done: Condvar,
 }
 
@@ -295,10 +295,9 @@ impl Positions {
         // Release: whoever sees the flag finds the error.
         self.failed.store(true, Release);
         drop(fill);
+        // Who waits for a leader needs no word from us: the leader is done in any case, and
+        // they look at the flag then.
         self.fill_moved.notify_all();
-        // Whoever is between its check and its wait holds this lock; so it is not missed.
-        drop(self.leading.lock());
-        self.sync_done.notify_all();
     }
 }
 

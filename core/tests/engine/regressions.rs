@@ -121,10 +121,10 @@ fn abort_leaves_what_another_wrote_after_it() {
     let leaf = Leaf::new(image, writers, LeafRange::default(), &home, &cache, 32);
     let mut latched = leaf.latch();
     assert_eq!(latched.abort(b"k", TxnId(5)), Some(ValueRef::Inline(b"mine")));
-    assert_eq!(latched.newest(b"k"), Some((TxnId::VISIBLE, None)));
+    assert_eq!(latched.newest(b"k").value, None);
     latched.put(b"k", TxnId(6), UpdateKind::Inline, b"another's");
     assert_eq!(latched.abort(b"k", TxnId(5)), None);
-    assert_eq!(latched.newest(b"k"), Some((TxnId(6), Some(ValueRef::Inline(b"another's")))));
+    assert_eq!(latched.newest(b"k").value, Some(ValueRef::Inline(b"another's")));
 }
 
 /// The first child's separator counts as less than every key, but a split of that child kept it as it
