@@ -200,6 +200,9 @@ impl Position {
         }
         let sorted = self.order.len();
         let mut place = match self.place {
+            // Nowhere yet, but at an end of a leaf: it has no key to be located by, and what came
+            // to the leaf since is newer than the view.
+            Some(place) if !self.is_set => place,
             Some(place) if self.pin.leaf().is_some_and(|leaf| leaf.entry_count() == sorted) => {
                 place
             }
