@@ -4,8 +4,10 @@ use hashbrown::HashMap;
 
 use super::catalog::Entry;
 use super::{Inner, OpenTable};
+use crate::base::codec::Reader;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
+use crate::block::overflow::{OverflowRef, addresses};
 use crate::page::{PinnedLeaf, UpdateKind};
 use crate::recovery::Apply;
 use crate::sync::Arc;
@@ -35,7 +37,10 @@ impl Apply for Replay<'_> {
         let Some(table) = table else { return Ok(()) };
         let (kind, bytes) = match change.verb {
             Verb::Put(value) => (UpdateKind::Inline, value),
-            Verb::PutOverflow(reference) => (UpdateKind::Overflow, reference),
+            Verb::PutOverflow(reference) => {
+                claim_again(inner, reference)?;
+                (UpdateKind::Overflow, reference)
+            }
             Verb::Remove => (UpdateKind::Tombstone, &[][..]),
         };
         let rows = table.tree().write(change.key, &mut self.pin, |latched| {
@@ -76,4 +81,14 @@ impl Apply for Replay<'_> {
         drop(table);
         self.inner.remove_table(&name)
     }
+}
+
+/// The image may hold the value already, and an earlier record of this replay may have replaced it there
+/// and freed its space.
+fn claim_again(inner: &Inner, reference: &[u8]) -> Result<()> {
+    let blocks = &inner.shared.blocks;
+    let value = OverflowRef::decode(&mut Reader::new(reference)).ok_or_else(|| {
+        Error::corrupt(&inner.label, 0, "reference of a long value", "an address", "none")
+    })?;
+    addresses(blocks, &value)?.iter().try_for_each(|address| blocks.claim(address).map(drop))
 }
