@@ -355,9 +355,20 @@ impl Reading {
             {
                 return Ok(Some((Arc::clone(&self.label), header.position)));
             }
-            offset += ALIGN_BYTES;
+            offset = self.skip_zeros(offset + ALIGN_BYTES);
         }
         Ok(None)
+    }
+
+    /// The first aligned offset, from this one on, at which the buffer has anything but a header of
+    /// zeros, which no record has. Most of a segment is zeros that were never written to.
+    fn skip_zeros(&self, offset: u64) -> u64 {
+        let start = offset.checked_sub(self.buffer_start).and_then(|at| usize::try_from(at).ok());
+        let rest = start.and_then(|start| self.buffer.get(start..)).unwrap_or_default();
+        let words = rest.as_chunks::<{ ALIGN_BYTES as usize }>().0;
+        let zeros = words.iter().take_while(|word| **word == [0; ALIGN_BYTES as usize]).count();
+        let zero_bytes = zeros as u64 * ALIGN_BYTES;
+        offset + (zero_bytes + ALIGN_BYTES).saturating_sub(RECORD_HEADER_BYTES)
     }
 
     /// The valid record at `offset`, if there is one: at `position` where that is known, and of
