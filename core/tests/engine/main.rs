@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod crash;
 mod harness;
 mod model;
 mod regressions;
