@@ -21,13 +21,15 @@ pub(super) struct Parts {
     pub(super) references: Vec<NonNull<PageRef>>,
     /// One less than the references.
     pub(super) separators: Vec<Box<[u8]>>,
+    /// Less than the first separator, and not less than what parts the page from the one before it.
+    pub(super) low: Box<[u8]>,
 }
 
 impl Tree {
     /// Puts `leaves`, two or more, in the latched leaf's place.
     pub(super) fn split(&self, latched: Latched<'_>, leaves: Vec<FoldedLeaf<'_>>) -> Result<()> {
         let low = latched.leaf().range().low.clone();
-        let mut parts = Parts { references: Vec::new(), separators: Vec::new() };
+        let mut parts = Parts { references: Vec::new(), separators: Vec::new(), low: low.clone() };
         for (number, folded) in leaves.into_iter().enumerate() {
             if number > 0 {
                 parts.separators.push(folded.range.low.clone());
@@ -108,7 +110,7 @@ impl Tree {
         let Some((parent, above)) = path.split_last() else { return };
         let State::Index(index) = parent.state(guard) else { return };
         let Some(at) = index.position(child) else { return };
-        let image = part_slot(index.image(), at, &parts.separators);
+        let image = part_slot(index.image(), at, &parts.low, &parts.separators);
         let mut children = index.children().to_vec();
         children.splice(at..=at, parts.references);
         let too_large = image.bytes_len() > self.options.internal_bytes_max as usize;
@@ -118,8 +120,10 @@ impl Tree {
         }
         // The left part keeps the reference, whose keys are fewer from now on.
         let middle = split_point(at, children.len());
-        let mut separator = Vec::new();
+        let (mut low, mut separator) = (Vec::new(), Vec::new());
+        image.key_into(0, &mut low);
         image.key_into(middle, &mut separator);
+        let (low, separators) = (low.into_boxed_slice(), vec![separator.into_boxed_slice()]);
         let right = children.split_off(middle);
         let right_image = slots_of(&image, &[middle..image.len()]);
         let left_image = slots_of(&image, &[0..middle]);
@@ -131,7 +135,7 @@ impl Tree {
             let left = new_index_reference(self.next_serial(), level, left);
             let old_address = parent.home().address;
             self.root_grew(structure);
-            let parts = Parts { references: vec![left, right], separators: vec![separator.into()] };
+            let parts = Parts { references: vec![left, right], separators, low };
             replace_index(parent, self.index_over(parts), guard);
             self.forget_block(old_address);
         } else {
@@ -140,10 +144,7 @@ impl Tree {
             home.serial = self.next_serial();
             parent.set_home(home);
             replace_index(parent, left, guard);
-            let parts = Parts {
-                references: vec![NonNull::from(*parent), right],
-                separators: vec![separator.into()],
-            };
+            let parts = Parts { references: vec![NonNull::from(*parent), right], separators, low };
             self.part_child(above, parent, parts, guard, structure);
         }
     }

@@ -197,19 +197,29 @@ impl Catalog {
         names
     }
 
-    /// Takes the table `name` out, if nobody has it open.
+    /// Takes the table `name` out, if nobody has it open and no open transaction has written to it.
     pub(super) fn remove(&self, name: &str) -> Result<Arc<Table>> {
         let mut tables = self.tables.write();
         let missing = || Error::Missing { what: format!("table {name:?}") };
         let table = tables.get(name).ok_or_else(missing)?;
         // Acquire: pairs with the Release in `OpenTable::drop`.
-        if table.users.load(Ordering::Acquire) > 0 {
-            return Err(Error::Busy {
-                path: name.into(),
-                holder: "an open cursor or handle".to_owned(),
-            });
+        let holder = if table.users.load(Ordering::Acquire) > 0 {
+            Some("an open cursor or handle")
+        } else if Arc::strong_count(&table.tree) > 1 {
+            // Whoever else borrows trees does so under this lock, or through a handle.
+            Some("an open transaction that wrote to it")
+        } else {
+            None
+        };
+        if let Some(holder) = holder {
+            return Err(Error::Busy { path: name.into(), holder: holder.to_owned() });
         }
         tables.remove(name).ok_or_else(missing)
+    }
+
+    /// Takes [`remove`](Self::remove) back.
+    pub(super) fn restore(&self, table: Arc<Table>) {
+        self.tables.write().insert(table.name.clone(), table);
     }
 
     /// Calls `visit` with every tree, the catalog's last, while none can go away.
@@ -261,6 +271,10 @@ impl Catalog {
 }
 
 impl Table {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn tree(&self) -> &Arc<Tree> {
         &self.tree
     }

@@ -210,19 +210,26 @@ impl Transaction {
 
     fn undo_all(&mut self, pin: &mut PinnedLeaf) -> Result<()> {
         let Some(tree) = self.trees.first() else { return Ok(()) };
+        let shared = tree.shared();
         if let Some(id) = self.id {
             let mut undo = Reader::new(&self.undo);
             while let Some((tree, key)) = next_undo(&mut undo, &self.trees) {
-                tree.write(key, pin, |latched| {
-                    latched.abort(key, id);
-                    Ok(())
+                // What the image still holds of it, the rebuild that takes it out frees.
+                let hidden = tree.write(key, pin, |latched| {
+                    Ok(match latched.abort(key, id) {
+                        Some(ValueRef::Overflow(long)) => {
+                            OverflowRef::decode(&mut Reader::new(long))
+                        }
+                        Some(ValueRef::Inline(_)) | None => None,
+                    })
                 })?;
+                self.long_values.retain(|long| Some(*long) != hidden);
             }
-            tree.shared().stats.rollbacks.bump();
-            tree.shared().transactions.abort(id);
+            shared.stats.rollbacks.bump();
+            shared.transactions.abort(id);
         }
         for long in &self.long_values {
-            free_value(&tree.shared().blocks, long)?;
+            free_value(&shared.blocks, long)?;
         }
         Ok(())
     }
