@@ -267,10 +267,11 @@ impl Position {
     /// Pins the neighbouring leaf; false when there is none.
     fn enter_next_leaf(&mut self, tree: &Tree, way: Way) -> Result<bool> {
         let Some(leaf) = self.pin.leaf() else { return Ok(false) };
-        match way {
+        let edge = match way {
             Way::Forward => {
                 let Some(high) = leaf.range().high.clone() else { return Ok(false) };
                 tree.find_leaf(Target::At(&high), &mut self.pin)?;
+                high
             }
             Way::Backward => {
                 let low = leaf.range().low.clone();
@@ -278,9 +279,19 @@ impl Position {
                     return Ok(false);
                 }
                 tree.find_leaf(Target::Before(&low), &mut self.pin)?;
+                low
             }
+        };
+        if self.pin.leaf().is_some_and(|leaf| leaf.range().touches(&edge)) {
+            self.enter(way);
+        } else {
+            // The neighbour was widened by a removal, or split: what lies on the near side of the edge
+            // was seen.
+            self.key.clear();
+            self.key.extend_from_slice(&edge);
+            let place = self.locate();
+            self.place = Some(Place { on_slot: false, on_entry: false, ..place });
         }
-        self.enter(way);
         Ok(true)
     }
 }

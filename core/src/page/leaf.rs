@@ -37,6 +37,11 @@ impl LeafRange {
         self.low.is_empty() && self.high.is_none()
     }
 
+    /// Whether the range begins or ends at `edge`.
+    pub fn touches(&self, edge: &[u8]) -> bool {
+        *self.low == *edge || self.high.as_deref() == Some(edge)
+    }
+
     /// Cuts what lies below `low` off.
     pub fn raise_low(&mut self, low: &[u8]) {
         if low > &*self.low {
@@ -387,6 +392,7 @@ impl<'p> Latched<'p> {
         bytes: &[u8],
     ) {
         let leaf = self.leaf;
+        debug_assert!(leaf.covers(key), "a key outside of its leaf's range");
         let arena = &self.writer.arena;
         match entry {
             Some(entry) => {
