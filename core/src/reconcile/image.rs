@@ -98,9 +98,16 @@ pub fn index_image<K: AsRef<[u8]>>(children: &[(K, Option<ChildCell>)]) -> PageI
 
 /// The image `old` with slot `at` parted into as many as there are `separators` and one more. The
 /// cells are for searching only: what they say of children is out of date.
+///
+/// The key in slot 0 counts as minus infinity, and the first child may have got keys below it from a
+/// neighbour that is gone; where it is parted at one of those, that key gives way to an empty one.
 pub fn part_slot(old: &PageImage, at: usize, separators: &[Box<[u8]>]) -> PageImage {
     let (mut first, mut last) = (Vec::new(), Vec::new());
     old.key_into(0, &mut first);
+    let gives_way = at == 0 && separators.first().is_some_and(|separator| **separator <= *first);
+    if gives_way {
+        first.clear();
+    }
     old.key_into(old.len() - 1, &mut last);
     if at + 1 == old.len()
         && let Some(separator) = separators.last()
@@ -109,7 +116,11 @@ pub fn part_slot(old: &PageImage, at: usize, separators: &[Box<[u8]>]) -> PageIm
     }
     let prefix = &first[..common_prefix(&first, &last)];
     let mut builder = PageBuilder::new(PageKind::Internal, prefix, BuilderCapacity::default());
-    builder.push_run(old, 0..at + 1);
+    if gives_way {
+        builder.push(&[], Tag::Child, &[]);
+    } else {
+        builder.push_run(old, 0..at + 1);
+    }
     for separator in separators {
         builder.push(separator, Tag::Child, &[]);
     }
