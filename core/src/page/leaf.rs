@@ -410,15 +410,21 @@ impl<'p> Latched<'p> {
     /// Marks what `txn` wrote to `key` as rolled back.
     pub fn abort(&mut self, key: &[u8], txn: TxnId) {
         let leaf = self.leaf;
-        let mut next = leaf.delta.find(key_head(key, leaf.prefix_len), key).map(Entry::newest);
+        let entry = leaf.delta.find(key_head(key, leaf.prefix_len), key);
+        let mut next = entry.map(Entry::newest);
         while let Some(update) = next {
             if update.txn() == txn {
                 update.abort();
             }
             next = update.older();
         }
-        // A version that a rebuild moved into the image had nothing below it: the key was absent.
-        if let Ok(slot) = leaf.image.search(key)
+        // A version that a rebuild moved into the image had nothing below it: the key was absent. It
+        // may be covered already, where `txn` wrote the key more than once, and others may have
+        // written above that.
+        let is_covered =
+            entry.is_some_and(|entry| !matches!(first_seen(entry.newest(), &Everything), Ok(None)));
+        if !is_covered
+            && let Ok(slot) = leaf.image.search(key)
             && leaf.cell_txn(slot) == txn
         {
             self.put(key, TxnId::VISIBLE, UpdateKind::Tombstone, &[]);

@@ -97,12 +97,12 @@ fn changed<'p>(
         Base::Update(update) if update.kind() == UpdateKind::Overflow => Some(update.bytes()),
         _ => None,
     });
-    let mut seen = dropped_before;
-    dropped.retain(|reference| {
-        let is_older = seen > 0;
-        seen = seen.saturating_sub(1);
-        is_older || Some(reference.as_slice()) != kept
-    });
+    // Replaying can also put a value above itself, below others: its space is given up once.
+    let mut of_row = dropped.split_off(dropped_before);
+    of_row.sort_unstable();
+    of_row.dedup();
+    of_row.retain(|reference| Some(reference.as_slice()) != kept);
+    dropped.append(&mut of_row);
     row
 }
 
@@ -120,7 +120,7 @@ fn changed_row<'p>(
             let base = newer[at];
             newer[at + 1..].iter().for_each(|update| drop_overflow(update, dropped));
             newer.truncate(at);
-            if let Some(slot) = slot {
+            if let Some(slot) = slot.filter(|slot| !was_rolled_back(leaf, entry, *slot)) {
                 drop_cell(leaf, slot, dropped);
             }
             let is_value = base.kind() != UpdateKind::Tombstone;
@@ -201,6 +201,15 @@ fn drop_overflow(update: &Update, dropped: &mut Vec<Vec<u8>>) {
     if update.kind() == UpdateKind::Overflow {
         dropped.push(update.bytes().to_vec());
     }
+}
+
+/// Whether the cell's writer rolled it back, and gave the space of its long value up then: such a
+/// cell has an everybody's tombstone above it ([`Latched::abort`](crate::page::Latched::abort)).
+/// Those that a replay writes lie above cells that everybody sees.
+fn was_rolled_back(leaf: &Leaf, entry: &Entry, slot: usize) -> bool {
+    let chain = std::iter::successors(Some(entry.newest()), |update| update.older());
+    let mut tombstones = chain.filter(|update| update.kind() == UpdateKind::Tombstone);
+    leaf.cell_txn(slot) != TxnId::VISIBLE && tombstones.any(|update| update.txn() == TxnId::VISIBLE)
 }
 
 fn drop_cell(leaf: &Leaf, slot: usize, dropped: &mut Vec<Vec<u8>>) {
