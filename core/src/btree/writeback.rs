@@ -333,7 +333,9 @@ impl Tree {
         let guard = epoch::pin();
         let Some(reference) = self.reference_at(level, key, &guard) else { return false };
         let State::Index(index) = reference.state(&guard) else { return false };
-        if level == self.root.level() || reference.is_dirty() {
+        // One without rows has no block to be read from, and stays: it takes next to nothing.
+        let is_on_disk = !reference.is_dirty() && reference.home().address.is_some();
+        if level == self.root.level() || !is_on_disk {
             return false;
         }
         let killed = (0..index.len()).take_while(|slot| index.child(*slot).kill_on_disk()).count();
