@@ -35,7 +35,10 @@ impl Apply for Replay<'_> {
         let Some(table) = table else { return Ok(()) };
         let (kind, bytes) = match change.verb {
             Verb::Put(value) => (UpdateKind::Inline, value),
-            Verb::PutOverflow(reference) => (UpdateKind::Overflow, reference),
+            Verb::PutOverflow(reference) => {
+                inner.shared.replaced.revive(reference);
+                (UpdateKind::Overflow, reference)
+            }
             Verb::Remove => (UpdateKind::Tombstone, &[][..]),
         };
         let rows = table.tree().write(change.key, &mut self.pin, |latched| {
