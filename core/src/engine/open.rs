@@ -130,7 +130,7 @@ impl Engine {
         };
         let catalog = Catalog::new(catalog_tree(&superblock, &shared)?);
         let greatest = catalog.load(&shared, &label)?;
-        let next_table = superblock.root.next_table.0.max(greatest.0 + 1);
+        let next_table = superblock.root.next_table.0.max(greatest.0.saturating_add(1));
         let origin = origin(&*storage, name, &superblock, &blocks);
         let survey = match writable {
             true => recovery::survey(origin, &blocks)?,

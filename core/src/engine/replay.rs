@@ -68,7 +68,7 @@ impl Apply for Replay<'_> {
             self.inner.catalog.insert(entry, &self.inner.shared);
         }
         self.tables.remove(&id);
-        self.inner.next_table.fetch_max(id.0 + 1, Ordering::Relaxed);
+        self.inner.next_table.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
         Ok(())
     }
 
