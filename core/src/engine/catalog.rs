@@ -215,6 +215,12 @@ impl Catalog {
         tables.remove(name).ok_or_else(missing)
     }
 
+    /// Puts a table back that was taken out by [`remove`](Self::remove). Nobody created another of
+    /// its name meanwhile.
+    pub(super) fn put_back(&self, table: Arc<Table>) {
+        self.tables.write().insert(table.name.clone(), table);
+    }
+
     /// Calls `visit` with every tree, the catalog's last, while none can go away.
     pub(super) fn with_trees<R>(&self, visit: impl FnOnce(&[Arc<Tree>]) -> R) -> R {
         let tables = self.tables.read();
@@ -264,6 +270,10 @@ impl Catalog {
 }
 
 impl Table {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn tree(&self) -> &Arc<Tree> {
         &self.tree
     }

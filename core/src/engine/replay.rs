@@ -77,6 +77,7 @@ impl Apply for Replay<'_> {
         let Some(table) = self.inner.catalog.get_by_id(id) else { return Ok(()) };
         let name = Arc::<str>::from(table.name());
         drop(table);
-        self.inner.remove_table(&name)
+        let table = self.inner.catalog.remove(&name)?;
+        self.inner.discard(&table)
     }
 }

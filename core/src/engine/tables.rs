@@ -1,11 +1,13 @@
 //! Creating, opening and dropping tables.
 
-use super::catalog::{Entry, OpenTable};
+use super::catalog::{Entry, OpenTable, Table};
 use super::{Engine, Inner};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
 use crate::base::options::TableOptions;
 use crate::btree::Position;
+use crate::cache::Pressure;
+use crate::evict::Clock;
 use crate::page::{Everything, ValueRef};
 use crate::sync::atomic::Ordering;
 use crate::txn::kind;
@@ -82,25 +84,34 @@ impl Engine {
         inner.check_writable("drop a table")?;
         let _gate = inner.enter()?;
         let _alone = inner.checkpointing.lock();
-        let id = self.table(name)?.id();
-        inner.committer.log_catalog(kind::DROP, &id.0.to_le_bytes(), || inner.remove_table(name))?
+        // Taken out before it is logged: a drop that is refused must not be replayed.
+        let table = inner.catalog.remove(name)?;
+        let id = table.tree().id().0.to_le_bytes();
+        let dropped = inner.committer.log_catalog(kind::DROP, &id, || inner.discard(&table));
+        dropped.unwrap_or_else(|error| {
+            inner.catalog.put_back(table);
+            Err(error)
+        })
     }
 }
 
 impl Inner {
-    /// Takes the table out of the catalog and frees its space. Only one caller at a time, and no
-    /// checkpoint beside it.
-    pub(super) fn remove_table(&self, name: &str) -> Result<()> {
-        let table = self.catalog.remove(name)?;
-        self.catalog.put(name, None)?;
+    /// Frees the space of a table that was taken out of the catalog. Only one caller at a time, and
+    /// no checkpoint beside it.
+    pub(super) fn discard(&self, table: &Table) -> Result<()> {
+        self.catalog.put(table.name(), None)?;
         self.shared.transactions.forget_table(table.tree().id());
         let mut long_values = Vec::new();
         let mut position = Position::new(self.shared.new_pin());
+        // Eviction does not find the table any more, so its pages are evicted here.
+        let clock = Clock::default();
         while position.next(table.tree(), &Everything)? {
             if let Some(ValueRef::Overflow(reference)) = position.value() {
                 long_values.push(reference.to_vec());
             }
-            self.relieve();
+            if self.shared.cache.pressure() >= Pressure::Background {
+                clock.step(std::slice::from_ref(table.tree()))?;
+            }
         }
         drop(position);
         table.tree().free_blocks()?;
