@@ -60,6 +60,8 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     /// One checkpoint, or drop of a table, at a time. Counts the checkpoints.
     checkpointing: Mutex<u32>,
+    /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
+    unfinished: AtomicBool,
     bell: Arc<background::Bell>,
     lock: Mutex<Option<DatabaseLock>>,
 }

@@ -154,6 +154,7 @@ impl Engine {
             gate: RwLock::new(false),
             closed: AtomicBool::new(false),
             checkpointing: Mutex::new(0),
+            unfinished: AtomicBool::new(false),
             bell,
             options,
         };
