@@ -93,8 +93,12 @@ impl Inner {
             || blocks.allocated_since_checkpoint_bytes() >= limit * FILE_VOLUME_FACTOR
     }
 
-    /// Moves eviction's clock by one step.
+    /// Moves eviction's clock by one step; not beside or after a close, because the file may be
+    /// another process's to write then.
     pub(super) fn evict_step(&self) -> Result<Step> {
+        let Some(_gate) = self.gate.try_read().filter(|gate| !**gate) else {
+            return Ok(Step { evicted: 0, went_round: true });
+        };
         // The catalog's lock keeps the trees from being dropped.
         self.catalog.with_trees(|trees| self.clock.step(trees))
     }
