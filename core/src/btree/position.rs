@@ -199,10 +199,10 @@ impl Position {
             }
         }
         let sorted = self.order.len();
+        let is_sorted = self.pin.leaf().is_some_and(|leaf| leaf.entry_count() == sorted);
         let mut place = match self.place {
-            Some(place) if self.pin.leaf().is_some_and(|leaf| leaf.entry_count() == sorted) => {
-                place
-            }
+            // From nowhere there is no key to look for again; what came meanwhile no view sees.
+            Some(place) if is_sorted || !self.is_set => place,
             _ => self.locate(),
         };
         loop {
@@ -267,7 +267,7 @@ impl Position {
     /// Pins the neighbouring leaf; false when there is none.
     fn enter_next_leaf(&mut self, tree: &Tree, way: Way) -> Result<bool> {
         let Some(leaf) = self.pin.leaf() else { return Ok(false) };
-        let edge = match way {
+        let border = match way {
             Way::Forward => {
                 let Some(high) = leaf.range().high.clone() else { return Ok(false) };
                 tree.find_leaf(Target::At(&high), &mut self.pin)?;
@@ -282,17 +282,26 @@ impl Position {
                 low
             }
         };
-        if self.pin.leaf().is_some_and(|leaf| leaf.range().touches(&edge)) {
+        let begins_there = self.pin.leaf().is_some_and(|leaf| match way {
+            Way::Forward => leaf.range().low == border,
+            Way::Backward => leaf.range().high.as_ref() == Some(&border),
+        });
+        if begins_there {
             self.enter(way);
         } else {
-            // The neighbour was widened by a removal, or split: what lies on the near side of the edge
-            // was seen.
-            self.key.clear();
-            self.key.extend_from_slice(&edge);
-            let place = self.locate();
-            self.place = Some(Place { on_slot: false, on_entry: false, ..place });
+            self.enter_at(&border);
         }
         Ok(true)
+    }
+
+    /// On a leaf that was just pinned and covers more than what lies beyond `border`, because it got
+    /// the keys of a neighbour that was removed: it may even be the one that we come from.
+    fn enter_at(&mut self, border: &[u8]) {
+        let Some(leaf) = self.pin.leaf() else { return };
+        leaf.sort_entries_into(&mut self.order);
+        let (Ok(slot) | Err(slot)) = leaf.image().search(border);
+        let entry = self.order.partition_point(|number| entry_key(leaf, *number) < border);
+        self.place = Some(Place { slot, entry, on_slot: false, on_entry: false });
     }
 }
 

@@ -37,11 +37,6 @@ impl LeafRange {
         self.low.is_empty() && self.high.is_none()
     }
 
-    /// Whether the range begins or ends at `edge`.
-    pub fn touches(&self, edge: &[u8]) -> bool {
-        *self.low == *edge || self.high.as_deref() == Some(edge)
-    }
-
     /// Cuts what lies below `low` off.
     pub fn raise_low(&mut self, low: &[u8]) {
         if low > &*self.low {

@@ -97,12 +97,12 @@ fn changed<'p>(
         Base::Update(update) if update.kind() == UpdateKind::Overflow => Some(update.bytes()),
         _ => None,
     });
-    let mut seen = dropped_before;
-    dropped.retain(|reference| {
-        let is_older = seen > 0;
-        seen = seen.saturating_sub(1);
-        is_older || Some(reference.as_slice()) != kept
-    });
+    // Replaying can also put a value above itself, below others: its space is given up once.
+    let mut of_row = dropped.split_off(dropped_before);
+    of_row.sort_unstable();
+    of_row.dedup();
+    of_row.retain(|reference| Some(reference.as_slice()) != kept);
+    dropped.append(&mut of_row);
     row
 }
 

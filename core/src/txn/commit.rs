@@ -8,8 +8,8 @@ use crate::base::stats::Stats;
 use crate::block::Blocks;
 use crate::io::SyncPoint;
 use crate::mvcc::Transactions;
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex};
 use crate::wal::{Log, Registration};
 
 /// What a commit needs of an open database.
@@ -21,9 +21,12 @@ pub struct Committer {
     transactions: Arc<Transactions>,
     blocks: Arc<Blocks>,
     stats: Arc<Stats>,
-    /// Long values were written to the data file since it was last synced for the log's sake. Set
-    /// before the record that names them, taken before a sync of the log.
-    overflow_unsynced: AtomicBool,
+    /// How many long values were written to the data file. Raised before the record that names them.
+    overflow_written: AtomicU64,
+    /// How many of those are durable.
+    overflow_synced: AtomicU64,
+    /// Held while they are synced: who finds a sync under way must not go on before its end.
+    overflow_syncing: Mutex<()>,
 }
 
 /// The log's part of one transaction.
@@ -43,8 +46,16 @@ impl Committer {
         blocks: Arc<Blocks>,
         stats: Arc<Stats>,
     ) -> Self {
-        let overflow_unsynced = AtomicBool::new(false);
-        Self { log, durability, transactions, blocks, stats, overflow_unsynced }
+        Self {
+            log,
+            durability,
+            transactions,
+            blocks,
+            stats,
+            overflow_written: AtomicU64::new(0),
+            overflow_synced: AtomicU64::new(0),
+            overflow_syncing: Mutex::new(()),
+        }
     }
 
     /// The log, if there is one.
@@ -54,18 +65,26 @@ impl Committer {
 
     /// Notes that a long value was written, and that a record will name it.
     pub fn note_overflow(&self) {
-        // Release: pairs with the swap in `sync_overflow`, so that who takes the mark syncs the
-        // value.
-        self.overflow_unsynced.store(true, Ordering::Release);
+        // Release: pairs with the load in `sync_overflow`, so that who counts the value syncs it.
+        self.overflow_written.fetch_add(1, Ordering::Release);
     }
 
     /// Long values are durable before a record that names them can be.
     fn sync_overflow(&self) -> Result<()> {
-        // AcqRel: see `note_overflow`.
-        if !self.overflow_unsynced.swap(false, Ordering::AcqRel) {
+        // Acquire: see `note_overflow`; and who reads the second count saw the sync end.
+        let is_synced = || {
+            let written = self.overflow_written.load(Ordering::Acquire);
+            (self.overflow_synced.load(Ordering::Acquire) >= written).then_some(()).ok_or(written)
+        };
+        if is_synced().is_ok() {
             return Ok(());
         }
-        self.blocks.sync(SyncPoint::OverflowBeforeLog).inspect_err(|_| self.note_overflow())
+        let _alone = self.overflow_syncing.lock();
+        let Err(written) = is_synced() else { return Ok(()) };
+        self.blocks.sync(SyncPoint::OverflowBeforeLog)?;
+        // Release: pairs with the Acquire above.
+        self.overflow_synced.store(written, Ordering::Release);
+        Ok(())
     }
 
     /// Writes a part of a large transaction to the log, ahead of its commit.
