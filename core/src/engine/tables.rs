@@ -97,14 +97,8 @@ impl Engine {
 }
 
 impl Inner {
-    /// Takes the table out of the catalog and frees its space. Only one caller at a time, and no
+    /// Frees the space of a table that was taken out of the catalog. Only one caller at a time, and no
     /// checkpoint beside it.
-    pub(super) fn remove_table(&self, name: &str) -> Result<()> {
-        let table = self.catalog.remove(name)?;
-        self.discard(&table)
-    }
-
-    /// Frees the space of a table that was taken out of the catalog.
     pub(super) fn discard(&self, table: &Table) -> Result<()> {
         self.catalog.put(table.name(), None)?;
         self.shared.transactions.forget_table(table.tree().id());
