@@ -194,3 +194,6 @@ impl Inner {
         TableId(self.next_table.load(Ordering::Relaxed))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
