@@ -212,8 +212,8 @@ impl Tree {
     }
 
     /// The first key, from `from` on, of a page that `writer` has to write below the internal page
-    /// with `level` levels below on the way to `key`. None when there is no such page, or when the
-    /// internal page is not in memory.
+    /// with `level` levels below on the way to `key`. None when there is no such page, when `from`
+    /// lies behind that internal page, or when it is not in memory.
     pub fn next_unwritten(
         &self,
         level: u8,
@@ -222,9 +222,13 @@ impl Tree {
         writer: Writer<'_>,
     ) -> Option<Vec<u8>> {
         let guard = epoch::pin();
-        let State::Index(index) = self.reference_at(level, key, &guard)?.state(&guard) else {
+        let reference = self.reference_at(level, key, &guard)?;
+        // The last page below may have been prepared and not be installed yet: it still has to be
+        // written, and what lies behind it is another internal page's.
+        if !std::ptr::eq(reference, self.reference_at(level, from, &guard)?) {
             return None;
-        };
+        }
+        let State::Index(index) = reference.state(&guard) else { return None };
         let slot = (index.find(from)..index.len()).find(|slot| writer.wants(index.child(*slot)))?;
         let mut low = Vec::new();
         index.separator_into(slot, &mut low);

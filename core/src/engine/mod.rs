@@ -196,3 +196,6 @@ impl Inner {
         TableId(self.next_table.load(Ordering::Relaxed))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
