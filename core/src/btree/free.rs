@@ -23,8 +23,8 @@ impl Tree {
     }
 
     /// Adds the references of all long values in the leaf of `key`, whoever sees them, to `out`, and
-    /// says where the next leaf begins. A leaf that is on disk as it is leaves memory again, so that a
-    /// tree of any size can be gone through. Nobody else uses the tree any more.
+    /// says where the next leaf begins. The leaf leaves memory, with all that it has: a tree of any size
+    /// can be gone through. Nobody else uses the tree any more.
     ///
     /// # Errors
     /// What reading the leaf gives.
@@ -37,7 +37,9 @@ impl Tree {
         self.find_leaf(Target::At(key), &mut pin)?;
         let Some(leaf) = pin.leaf() else { return Ok(Some(key.into())) };
         let latched = leaf.latch();
-        let Some(home) = latched.home() else { return Ok(Some(key.into())) };
+        if latched.home().is_none() {
+            return Ok(Some(key.into()));
+        }
         let cells = (0..leaf.image().len()).map(|slot| leaf.image().cell(slot));
         out.extend(cells.filter(|cell| cell.tag == Tag::Overflow).map(|cell| cell.bytes.to_vec()));
         for entry in (0..leaf.entry_count()).filter_map(|number| leaf.entry(number)) {
@@ -48,9 +50,7 @@ impl Tree {
             });
             out.extend(long.map(|update| update.bytes().to_vec()));
         }
-        if !home.is_dirty() {
-            latched.evict(&self.shared.hazards);
-        }
+        latched.evict(&self.shared.hazards);
         Ok(leaf.range().high.clone())
     }
 

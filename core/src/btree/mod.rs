@@ -82,7 +82,12 @@ pub struct Tree {
     /// See the module.
     structure: Mutex<()>,
     serials: AtomicU32,
+    uses: TreeUse,
 }
+
+/// Shows, while it lives, that somebody will come back to a tree.
+#[derive(Clone, Debug)]
+pub struct TreeUse(Arc<()>);
 
 /// The right to change what indexes say.
 pub(crate) type Structure<'t> = MutexGuard<'t, ()>;
@@ -113,7 +118,8 @@ impl Tree {
     }
 
     fn with_root(id: TableId, options: TableOptions, shared: Shared, root: Box<PageRef>) -> Self {
-        Self { id, options, shared, root, structure: Mutex::new(()), serials: AtomicU32::new(1) }
+        let (structure, serials) = (Mutex::new(()), AtomicU32::new(1));
+        Self { id, options, shared, root, structure, serials, uses: TreeUse(Arc::new(())) }
     }
 
     /// The table's id.
@@ -129,6 +135,16 @@ impl Tree {
     /// What all trees of the database share.
     pub fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Shows that somebody will come back to the tree.
+    pub fn new_use(&self) -> TreeUse {
+        self.uses.clone()
+    }
+
+    /// Whether somebody will.
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.uses.0) > 1
     }
 
     /// Where the root was last written, and how many rows it had.

@@ -208,8 +208,7 @@ impl Catalog {
         // Acquire: pairs with the Release in `OpenTable::drop`.
         let holder = if table.users.load(Ordering::Acquire) > 0 {
             Some("an open cursor or handle")
-        } else if Arc::strong_count(&table.tree) > 1 {
-            // Whoever else borrows trees does so under this lock, or through a handle.
+        } else if table.tree.is_in_use() {
             Some("an open transaction that wrote to it")
         } else {
             None

@@ -21,12 +21,19 @@ pub struct Committer {
     transactions: Arc<Transactions>,
     blocks: Arc<Blocks>,
     stats: Arc<Stats>,
-    /// How many long values were written to the data file. Raised before the record that names them.
-    overflow_written: AtomicU64,
-    /// How many of those are durable.
-    overflow_synced: AtomicU64,
-    /// Held while they are synced: who finds a sync under way must not go on before its end.
-    overflow_syncing: Mutex<()>,
+    overflow: OverflowSyncs,
+}
+
+/// Which long values are durable, by counting them.
+#[derive(Debug, Default)]
+struct OverflowSyncs {
+    /// How many were written. Raised after the write and before the record that names the value.
+    written: AtomicU64,
+    /// How many of those are durable. Stored by holders of `syncing`.
+    synced: AtomicU64,
+    /// Held through a sync, so that who finds its value in the making waits until it is done. Lock
+    /// order: nothing is locked under it.
+    syncing: Mutex<()>,
 }
 
 /// The log's part of one transaction.
@@ -46,16 +53,8 @@ impl Committer {
         blocks: Arc<Blocks>,
         stats: Arc<Stats>,
     ) -> Self {
-        Self {
-            log,
-            durability,
-            transactions,
-            blocks,
-            stats,
-            overflow_written: AtomicU64::new(0),
-            overflow_synced: AtomicU64::new(0),
-            overflow_syncing: Mutex::new(()),
-        }
+        let overflow = OverflowSyncs::default();
+        Self { log, durability, transactions, blocks, stats, overflow }
     }
 
     /// The log, if there is one.
@@ -65,25 +64,27 @@ impl Committer {
 
     /// Notes that a long value was written, and that a record will name it.
     pub fn note_overflow(&self) {
-        // Release: pairs with the load in `sync_overflow`, so that who counts the value syncs it.
-        self.overflow_written.fetch_add(1, Ordering::Release);
+        // Release: pairs with the Acquire load in `sync_overflow`, so that who sees the count syncs
+        // the value.
+        self.overflow.written.fetch_add(1, Ordering::Release);
     }
 
     /// Long values are durable before a record that names them can be.
     fn sync_overflow(&self) -> Result<()> {
-        // Acquire: see `note_overflow`; and who reads the second count saw the sync end.
-        let is_synced = || {
-            let written = self.overflow_written.load(Ordering::Acquire);
-            (self.overflow_synced.load(Ordering::Acquire) >= written).then_some(()).ok_or(written)
-        };
-        if is_synced().is_ok() {
+        let OverflowSyncs { written, synced, syncing } = &self.overflow;
+        // Acquire: see `note_overflow`; and pairs with the Release store below.
+        let wanted = written.load(Ordering::Acquire);
+        if synced.load(Ordering::Acquire) >= wanted {
             return Ok(());
         }
-        let _alone = self.overflow_syncing.lock();
-        let Err(written) = is_synced() else { return Ok(()) };
+        let _one = syncing.lock();
+        if synced.load(Ordering::Acquire) >= wanted {
+            return Ok(());
+        }
+        let covered = written.load(Ordering::Acquire);
         self.blocks.sync(SyncPoint::OverflowBeforeLog)?;
-        // Release: pairs with the Acquire above.
-        self.overflow_synced.store(written, Ordering::Release);
+        // Release: whoever sees the count finds the values durable.
+        synced.store(covered, Ordering::Release);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::base::codec::{Reader, put_prefixed, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
 use crate::block::overflow::{OverflowRef, free_value, write_value};
-use crate::btree::Tree;
+use crate::btree::{Tree, TreeUse};
 use crate::cache::{Cache, Charge};
 use crate::mvcc::{ReadView, SnapshotGuard};
 use crate::page::{PinnedLeaf, UpdateKind, ValueRef};
@@ -27,6 +27,8 @@ pub struct Transaction {
     snapshot: Option<SnapshotGuard>,
     id: Option<TxnId>,
     trees: SmallVec<[Arc<Tree>; 2]>,
+    /// Keeps each of them from being dropped, while the transaction outlasts an operation.
+    uses: SmallVec<[TreeUse; 2]>,
     /// What was written: the number of the tree and the key, one after the other.
     undo: Vec<u8>,
     /// For the log: the changes since the last chunk.
@@ -44,6 +46,7 @@ impl Transaction {
             snapshot,
             id: None,
             trees: SmallVec::new(),
+            uses: SmallVec::new(),
             undo: Vec::new(),
             changes: Vec::new(),
             logged: Logged::default(),
@@ -137,6 +140,9 @@ impl Transaction {
             return Err(Error::invalid(
                 "a transaction cannot write to logged and unlogged tables; use one for each",
             ));
+        }
+        if self.snapshot.is_some() {
+            self.uses.push(tree.new_use());
         }
         self.trees.push(Arc::clone(tree));
         Ok(self.trees.len() - 1)
@@ -239,6 +245,7 @@ impl Transaction {
         self.snapshot = None;
         self.id = None;
         self.logged = Logged::default();
+        self.uses.clear();
         self.rows.clear();
         self.long_values.clear();
         if self.charge.bytes() > 0 {

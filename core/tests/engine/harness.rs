@@ -1,5 +1,6 @@
 //! What all suites share: seeds, random numbers, options for small trees, reading a whole table.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -103,7 +104,6 @@ pub fn open(storage: &MemoryStorage, options: &DatabaseOptions) -> Engine {
 pub fn read_all(session: &mut Session, table: &OpenTable, backward: bool) -> Rows {
     let mut rows = Rows::new();
     let mut at = session.position();
-    let mut buffer = Vec::new();
     let mut last: Option<Vec<u8>> = None;
     loop {
         let moved =
@@ -115,8 +115,9 @@ pub fn read_all(session: &mut Session, table: &OpenTable, backward: bool) -> Row
         if let Some(last) = &last {
             assert!(if backward { key < *last } else { key > *last }, "{key:?} after {last:?}");
         }
+        let long_value = OnceCell::new();
         let value = session
-            .value(table, &at, &mut buffer)
+            .value(table, &at, &long_value)
             .unwrap_or_else(|error| panic!("the value of {key:?} cannot be read: {error}"));
         rows.insert(key.clone(), value.into());
         last = Some(key);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rshelve_core::Error;
 use rshelve_core::base::ids::TxnId;
-use rshelve_core::base::options::Durability;
+use rshelve_core::base::options::{DatabaseOptions, Durability};
 use rshelve_core::cache::Cache;
 use rshelve_core::engine::Engine;
 use rshelve_core::format::{BuilderCapacity, PageBuilder, PageKind, Tag};
@@ -16,7 +16,8 @@ use crate::harness::{Rows, check_rows, database, open, read_all, table, value_of
 
 fn new(durability: Durability) -> (MemoryStorage, Engine) {
     let storage = MemoryStorage::new();
-    let engine = open(&storage, &database(durability, false));
+    let options = DatabaseOptions { cache_bytes_max: 4 << 20, ..database(durability, false) };
+    let engine = open(&storage, &options);
     engine.create_table("eggs", &table()).expect("a table");
     (storage, engine)
 }
@@ -121,10 +122,10 @@ fn abort_leaves_what_another_wrote_after_it() {
     let leaf = Leaf::new(image, writers, LeafRange::default(), &home, &cache, 32);
     let mut latched = leaf.latch();
     assert_eq!(latched.abort(b"k", TxnId(5)), Some(ValueRef::Inline(b"mine")));
-    assert_eq!(latched.newest(b"k"), Some((TxnId::VISIBLE, None)));
+    assert_eq!(latched.newest(b"k").value, None);
     latched.put(b"k", TxnId(6), UpdateKind::Inline, b"another's");
     assert_eq!(latched.abort(b"k", TxnId(5)), None);
-    assert_eq!(latched.newest(b"k"), Some((TxnId(6), Some(ValueRef::Inline(b"another's")))));
+    assert_eq!(latched.newest(b"k").value, Some(ValueRef::Inline(b"another's")));
 }
 
 /// The first child's separator counts as less than every key, but a split of that child kept it as it
@@ -166,4 +167,54 @@ fn close_leaves_no_space_behind() {
     drop(session);
     engine.close().expect("a close");
     assert_eq!(unreached_bytes(&storage), 0);
+}
+
+/// Replay began before commits that the checkpoint held already (a large transaction was under way),
+/// and freed long values once too often, or while the image had them: the next open failed, or another
+/// value took their place.
+#[test]
+fn replay_over_what_the_checkpoint_has_keeps_long_values() {
+    let (storage, engine) = new(Durability::Process);
+    let eggs = engine.table("eggs").expect("a table");
+    let (mut large, mut small) =
+        (engine.session().expect("a session"), engine.session().expect("a session"));
+    large.begin().expect("a begin");
+    for number in 0..400_u32 {
+        let key = [b"x", &number.to_be_bytes()[..]].concat();
+        large.put(&eggs, &key, &value_of(1000, 1)).expect("a put");
+    }
+    let mut expected = Rows::new();
+    for round in 0..3 {
+        for number in 0..40_u32 {
+            let key = number.to_be_bytes();
+            if round == 1 && number % 3 == 0 {
+                small.remove(&eggs, &key).expect("a removal");
+                continue;
+            }
+            let value = value_of(3000, u64::from(number * 3 + round));
+            small.put(&eggs, &key, &value).expect("a put");
+            expected.insert(key.to_vec(), value.into());
+        }
+    }
+    engine.checkpoint().expect("a checkpoint");
+    for number in (0..40_u32).step_by(4) {
+        small.remove(&eggs, &number.to_be_bytes()).expect("a removal");
+        expected.remove(&number.to_be_bytes()[..]);
+    }
+    for _ in 0..2 {
+        let storage = storage.duplicate();
+        let engine = open(&storage, engine.options());
+        let eggs = engine.table("eggs").expect("a table");
+        let mut session = engine.session().expect("a session");
+        engine.checkpoint().expect("a checkpoint");
+        for number in 100..200_u32 {
+            session.put(&eggs, &number.to_be_bytes(), &value_of(3000, 7)).expect("a put");
+            expected.insert(number.to_be_bytes().to_vec(), value_of(3000, 7).into());
+        }
+        engine.checkpoint().expect("a checkpoint");
+        check_rows("a scan", &read_all(&mut session, &eggs, false), &expected);
+        drop((session, eggs));
+        engine.close().expect("a close");
+        unreached_bytes(&storage);
+    }
 }

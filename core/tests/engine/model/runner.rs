@@ -1,5 +1,7 @@
 //! Does each operation to the engine and to the model, and compares.
 
+use std::cell::OnceCell;
+
 use rshelve_core::base::error::RollbackReason;
 use rshelve_core::base::options::{DatabaseOptions, Durability};
 use rshelve_core::btree::{Landing, Position};
@@ -240,8 +242,8 @@ impl Runner {
         assert_eq!(moved, target.is_some(), "{step:?} to {:?}", target.map(show));
         assert_eq!(at.key().map(show), target.map(show), "{step:?}");
         if let Some(key) = target {
-            let mut buffer = Vec::new();
-            let value = engine.value(table, at, &mut buffer).expect("a value");
+            let long_value = OnceCell::new();
+            let value = engine.value(table, at, &long_value).expect("a value");
             assert!(value == &*view[key], "the value of {} at a cursor", show(key));
         }
     }

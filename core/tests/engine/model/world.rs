@@ -49,7 +49,9 @@ pub struct ModelTransaction {
     snapshot: State,
     begun: u64,
     writes: BTreeMap<(Instance, Vec<u8>), Option<Arc<[u8]>>>,
-    enlisted: Vec<(Instance, bool)>,
+    enlisted: Vec<Instance>,
+    /// Whether what it wrote to is logged.
+    logged: Option<bool>,
     pub has_written: bool,
     pub failed: bool,
 }
@@ -96,9 +98,7 @@ impl World {
 
     /// Whether an open transaction has written to the table, or tried to.
     pub fn is_enlisted(&self, instance: Instance) -> bool {
-        let has = |transaction: &ModelTransaction| {
-            transaction.enlisted.iter().any(|(known, _)| *known == instance)
-        };
+        let has = |transaction: &ModelTransaction| transaction.enlisted.contains(&instance);
         self.sessions.iter().filter_map(|session| session.transaction.as_ref()).any(has)
     }
 
@@ -160,6 +160,7 @@ impl World {
             begun: self.commits,
             writes: BTreeMap::new(),
             enlisted: Vec::new(),
+            logged: None,
             has_written: false,
             failed: false,
         };
@@ -189,7 +190,7 @@ impl World {
         let place = (table.instance, key.to_vec());
         let own = self.sessions[session].transaction.as_ref();
         if let Some(own) = own {
-            let mixes = own.enlisted.iter().any(|(_, logged)| *logged != table.options.logged);
+            let mixes = own.logged.is_some_and(|logged| logged != table.options.logged);
             if own.failed || mixes {
                 return Expected::Refused;
             }
@@ -229,13 +230,13 @@ impl World {
                 own.failed = true;
                 return;
             }
-            let enlisted = (table.instance, table.options.logged);
-            if !own.enlisted.contains(&enlisted) {
-                own.enlisted.push(enlisted);
+            if !own.enlisted.contains(&table.instance) {
+                own.enlisted.push(table.instance);
             }
             own.failed |= matches!(outcome, Expected::Conflict);
             if done {
                 own.has_written = true;
+                own.logged = Some(table.options.logged);
                 own.writes.insert((table.instance, key.to_vec()), value);
             }
             return;
