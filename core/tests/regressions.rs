@@ -222,3 +222,14 @@ fn position_outlives_its_table_and_its_database() {
     }
     drop(garbage);
 }
+
+#[test]
+fn table_can_be_dropped_after_a_session_wrote_to_it() {
+    let engine = open_on(&MemoryStorage::new(), Durability::Process);
+    let table = engine.create_table("eggs", &TableOptions::default()).expect("a new table");
+    let mut session = engine.session().expect("open");
+    session.put(&table, b"key", b"value").expect("room");
+    drop(table);
+    engine.drop_table("eggs").expect("nobody uses it");
+    drop(session);
+}
