@@ -204,7 +204,7 @@ impl Handle {
         let Some(table) = self.table.swap(None) else { return Ok(()) };
         if self.is_foreign() {
             // The parent's: dropping it here might write, or unlock, in the parent's name.
-            mem::forget(table);
+            let _parents = mem::ManuallyDrop::new(table);
             return Ok(());
         }
         drop(table);

@@ -66,9 +66,8 @@ impl Tree {
         let address = reference.home().address;
         out.extend(address);
         match (reference.state(guard), address) {
-            (State::Index(index), _) => {
-                (0..index.len()).try_for_each(|slot| self.collect(index.child(slot), out, guard))
-            }
+            (State::Index(index), _) => (0..index.child_count())
+                .try_for_each(|slot| self.collect(index.child(slot), out, guard)),
             (State::Disk, Some(address)) => self.collect_on_disk(&address, reference.level(), out),
             _ => Ok(()),
         }

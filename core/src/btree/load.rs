@@ -57,7 +57,7 @@ impl Tree {
                 index.separator_into(child, &mut separator);
                 range.raise_low(&separator);
             }
-            if child + 1 < index.len() {
+            if child + 1 < index.child_count() {
                 index.separator_into(child + 1, &mut separator);
                 range.lower_high(&separator);
             }

@@ -229,7 +229,8 @@ impl Tree {
             return None;
         }
         let State::Index(index) = reference.state(&guard) else { return None };
-        let slot = (index.find(from)..index.len()).find(|slot| writer.wants(index.child(*slot)))?;
+        let slot = (index.find(from)..index.child_count())
+            .find(|slot| writer.wants(index.child(*slot)))?;
         let mut low = Vec::new();
         index.separator_into(slot, &mut low);
         if low.as_slice() < from {
@@ -281,7 +282,7 @@ impl Tree {
         self.set_place(reference, address, rows, writer, &structure)?;
         if let State::Index(index) = reference.state(&guard) {
             // A child that was evicted meanwhile is clean and lies elsewhere than we have written.
-            let is_dirty = (0..index.len()).any(|slot| index.child(slot).is_dirty());
+            let is_dirty = (0..index.child_count()).any(|slot| index.child(slot).is_dirty());
             reference.set_dirty(is_dirty || !is_current);
         }
         if matches!(writer, Writer::Eviction) {
@@ -310,8 +311,8 @@ impl Tree {
         guard: &Guard,
     ) -> Option<Children> {
         let State::Index(index) = reference.state(guard) else { return None };
-        let mut children = Vec::with_capacity(index.len());
-        for slot in 0..index.len() {
+        let mut children = Vec::with_capacity(index.child_count());
+        for slot in 0..index.child_count() {
             let child = index.child(slot);
             let in_the_way = match writer {
                 Writer::Checkpoint { .. } => writer.wants(child),
@@ -342,8 +343,9 @@ impl Tree {
         if level == self.root.level() || !is_on_disk {
             return false;
         }
-        let killed = (0..index.len()).take_while(|slot| index.child(*slot).kill_on_disk()).count();
-        if killed < index.len() {
+        let killed =
+            (0..index.child_count()).take_while(|slot| index.child(*slot).kill_on_disk()).count();
+        if killed < index.child_count() {
             (0..killed).for_each(|slot| index.child(slot).revive_on_disk());
             self.shared.loads.ended();
             return false;

@@ -6,9 +6,8 @@ use super::Inner;
 use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TableId;
 use crate::base::options::OpenMode;
-use crate::btree::Tree;
 use crate::cache::Pressure;
-use crate::checkpoint::{self, Parts, TreeRoot};
+use crate::checkpoint::{self, Parts, WriteTree};
 use crate::evict::Step;
 use crate::sync::atomic::Ordering;
 
@@ -68,7 +67,7 @@ impl Inner {
     /// Writes every table, and its row of the catalog where that changed.
     fn write_tables(
         &self,
-        write_tree: &mut dyn FnMut(&Tree) -> Result<TreeRoot>,
+        write_tree: &mut WriteTree<'_>,
         counts: &[(TableId, u64)],
     ) -> Result<()> {
         for table in self.catalog.all() {

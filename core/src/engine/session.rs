@@ -12,7 +12,7 @@ use crate::btree::{Landing, Position, Target, Tree};
 use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
-use crate::txn::{Existing, Transaction, Wrote};
+use crate::txn::{Existing, Transaction, Write, Wrote};
 
 /// Runs operations on an open database, one at a time. It may move between threads.
 pub struct Session {
@@ -209,12 +209,13 @@ impl Session {
         if self.failed {
             return Err(Error::invalid("the transaction has failed; roll it back"));
         }
+        let write = Write { key, value, wanted };
         let outcome = match self.inner.make_room() {
             Err(error) => Err(error),
             Ok(()) if self.transaction.is_some() => {
-                self.write_in_transaction(table.tree(), key, value, wanted, look)
+                self.write_in_transaction(table.tree(), write, look)
             }
-            Ok(()) => self.write_alone(table.tree(), key, value, wanted, look),
+            Ok(()) => self.write_alone(table.tree(), write, look),
         };
         self.pin.release();
         self.inner.relieve();
@@ -227,15 +228,13 @@ impl Session {
     fn write_in_transaction(
         &mut self,
         tree: &Arc<Tree>,
-        key: &[u8],
-        value: Option<&[u8]>,
-        wanted: Existing,
+        write: Write<'_>,
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<bool> {
         let Some(transaction) = &mut self.transaction else { return Ok(false) };
         let _gate = self.inner.enter()?;
         let committer = &self.inner.committer;
-        match transaction.write(tree, key, value, wanted, committer, &mut self.pin, look)? {
+        match transaction.write(tree, write, committer, &mut self.pin, look)? {
             Wrote::Done(_) => Ok(true),
             Wrote::Unwanted => Ok(false),
             Wrote::Conflict(_) => {
@@ -249,9 +248,7 @@ impl Session {
     fn write_alone(
         &mut self,
         tree: &Arc<Tree>,
-        key: &[u8],
-        value: Option<&[u8]>,
-        wanted: Existing,
+        write: Write<'_>,
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<bool> {
         loop {
@@ -259,8 +256,7 @@ impl Session {
             let alone =
                 self.alone.get_or_insert_with(|| Transaction::new(None, &inner.shared.cache));
             let gate = inner.enter()?;
-            let wrote =
-                alone.write(tree, key, value, wanted, &inner.committer, &mut self.pin, look);
+            let wrote = alone.write(tree, write, &inner.committer, &mut self.pin, look);
             match wrote {
                 Ok(Wrote::Done(_)) => {
                     alone.commit(&inner.committer, &mut self.pin)?;

@@ -248,9 +248,9 @@ impl Leaf {
         if self.delta.len() > 0
             && let Some(entry) = self.delta.find(key_head(key, self.prefix_len), key)
         {
-            match self.entry_value(entry, view) {
-                Some(found) => return found,
-                None => {} // no version of the chain is visible: what the image says holds
+            // If no version of the chain is visible, what the image says holds.
+            if let Some(found) = self.entry_value(entry, view) {
+                return found;
             }
         }
         match self.image.search(key) {
@@ -332,9 +332,12 @@ impl<'p> Latched<'p> {
 
     /// The reference that names the leaf; none when it was replaced meanwhile.
     pub fn home(&self) -> Option<&PageRef> {
+        if self.leaf.is_dead() {
+            return None;
+        }
         // SAFETY: a reference is retired only after its leaf was killed, which takes the latch that
         // `self` holds.
-        (!self.leaf.is_dead()).then(|| unsafe { self.leaf.home.as_ref() })
+        Some(unsafe { self.leaf.home.as_ref() })
     }
 
     /// The newest version of `key` that was not rolled back.
