@@ -22,8 +22,6 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// For writes that are transactions of their own; kept for its buffers.
     alone: Option<Transaction>,
-    /// The tables that the transaction wrote to, which cannot be dropped before it ends.
-    written: Vec<OpenTable>,
     /// Why the transaction cannot be committed any more.
     failed: bool,
     /// What cursors see outside a transaction, from their first placed read on.
@@ -51,7 +49,6 @@ impl Session {
             pin,
             transaction: None,
             alone: None,
-            written: Vec::new(),
             edges: Edges::default(),
             failed: false,
             snapshot: None,
@@ -230,9 +227,6 @@ impl Session {
                 if value.is_some() {
                     self.edges.put(table.id(), key);
                 }
-                if !self.written.iter().any(|known| known.id() == table.id()) {
-                    self.written.push(table.clone());
-                }
                 self.write_in_transaction(table.tree(), write, look)
             }
             Ok(()) => self.write_alone(table.tree(), write, look),
@@ -341,7 +335,6 @@ impl Session {
     pub fn commit(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
-        let _written = std::mem::take(&mut self.written);
         self.edges.forget();
         if std::mem::take(&mut self.failed) && transaction.has_written() {
             transaction.rollback(&mut self.pin)?;
@@ -368,7 +361,6 @@ impl Session {
     pub fn rollback(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
-        let _written = std::mem::take(&mut self.written);
         self.edges.forget();
         self.failed = false;
         let outcome = transaction.rollback(&mut self.pin);
