@@ -144,7 +144,12 @@ impl Tree {
         }
         let children = cells
             .iter()
-            .map(|cell| new_reference_on_disk(Home::at(cell.address, cell.rows), level - 1))
+            .map(|cell| {
+                // Never the serial of the reference that the page had when it was last in memory:
+                // whoever prepared that one to be written must not take this for it.
+                let home = Home { serial: self.next_serial(), ..Home::at(cell.address, cell.rows) };
+                new_reference_on_disk(home, level - 1)
+            })
             .collect();
         Ok(self.new_index(image, children))
     }

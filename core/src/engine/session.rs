@@ -21,6 +21,8 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// For writes that are transactions of their own; kept for its buffers.
     alone: Option<Transaction>,
+    /// The tables that the transaction wrote to, which cannot be dropped before it ends.
+    written: Vec<OpenTable>,
     /// Why the transaction cannot be committed any more.
     failed: bool,
     /// What cursors see outside a transaction, from their first placed read on.
@@ -41,7 +43,15 @@ pub enum Cached<R> {
 impl Session {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let pin = inner.shared.new_pin();
-        Self { inner, pin, transaction: None, alone: None, failed: false, snapshot: None }
+        Self {
+            inner,
+            pin,
+            transaction: None,
+            alone: None,
+            written: Vec::new(),
+            failed: false,
+            snapshot: None,
+        }
     }
 
     // Reading.
@@ -212,6 +222,9 @@ impl Session {
         let outcome = match self.inner.make_room() {
             Err(error) => Err(error),
             Ok(()) if self.transaction.is_some() => {
+                if !self.written.iter().any(|known| known.id() == table.id()) {
+                    self.written.push(table.clone());
+                }
                 self.write_in_transaction(table.tree(), key, value, wanted, look)
             }
             Ok(()) => self.write_alone(table.tree(), key, value, wanted, look),
@@ -325,6 +338,7 @@ impl Session {
     pub fn commit(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
+        let _written = std::mem::take(&mut self.written);
         if std::mem::take(&mut self.failed) && transaction.has_written() {
             transaction.rollback(&mut self.pin)?;
             return Err(Error::invalid(
@@ -350,6 +364,7 @@ impl Session {
     pub fn rollback(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
+        let _written = std::mem::take(&mut self.written);
         self.failed = false;
         let outcome = transaction.rollback(&mut self.pin);
         self.pin.release();

@@ -39,7 +39,8 @@ impl PinnedLeaf {
             self.leaf = Some(leaf);
             true
         } else {
-            self.release();
+            self.leaf = None;
+            self.slot.clear();
             false
         }
     }

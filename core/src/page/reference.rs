@@ -17,10 +17,12 @@ use std::ptr::NonNull;
 
 use super::index::Index;
 use super::leaf::Leaf;
+use super::replace::retire_leaf;
 use crate::block::Address;
-use crate::sync::Mutex;
+use crate::reclaim::HazardDomain;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sync::epoch::Guard;
+use crate::sync::{Arc, Mutex};
 
 const DISK: usize = 0;
 const LOADING: usize = 1;
@@ -264,20 +266,24 @@ impl PageRef {
     }
 
     /// Frees the page that the word owns, and all below it. Only for whoever owns the whole tree.
-    pub fn free_below(&mut self) {
+    /// Leaves that somebody still stands on stay until he goes.
+    pub fn free_below(&mut self, hazards: &Arc<HazardDomain>) {
         // Acquire: whoever installed the page may have been another thread.
         let word = self.word.swap(std::ptr::without_provenance_mut(DEAD), Ordering::Acquire);
         let page = word.map_addr(|address| address & !TAG_MASK);
         match word.addr() & TAG_MASK {
-            // SAFETY: the word owned the page, and `&mut self` says that nobody else is here.
-            LEAF => drop(unsafe { Box::from_raw(page.cast::<Leaf>()) }),
+            LEAF => {
+                if let Some(leaf) = NonNull::new(page.cast::<Leaf>()) {
+                    retire_leaf(leaf, hazards);
+                }
+            }
             INDEX => {
-                // SAFETY: as above.
+                // SAFETY: the word owned the page, and `&mut self` says that nobody else is here.
                 let index = unsafe { Box::from_raw(page.cast::<Index>()) };
                 for child in index.children() {
                     // SAFETY: the last index that names a reference owns it.
                     let mut child = unsafe { Box::from_raw(child.as_ptr()) };
-                    child.free_below();
+                    child.free_below(hazards);
                 }
             }
             _ => {}

@@ -50,6 +50,16 @@ impl Latched<'_> {
     }
 }
 
+/// Frees the leaf of a tree that is gone, once nobody stands on it.
+pub(super) fn retire_leaf(leaf: NonNull<Leaf>, hazards: &Arc<HazardDomain>) {
+    // SAFETY: the caller took the leaf out of its word just now, and did not retire it yet.
+    let page = unsafe { leaf.as_ref() };
+    page.latch().kill();
+    let bytes = page.charged_bytes() as usize;
+    // SAFETY: as in `change_word`.
+    unsafe { hazards.retire(leaf.cast(), bytes, free_leaf) };
+}
+
 /// # Safety
 /// 1. `leaf` came from `Box::<Leaf>::into_raw`, and is freed once.
 unsafe fn free_leaf(leaf: *mut ()) {

@@ -96,6 +96,11 @@ impl<T> RwLock<T> {
     }
 
     /// See `real.rs`.
+    pub fn try_read(&self) -> Option<loom::sync::RwLockReadGuard<'_, T>> {
+        self.0.try_read().ok()
+    }
+
+    /// See `real.rs`.
     pub fn write(&self) -> loom::sync::RwLockWriteGuard<'_, T> {
         self.0.write().unwrap_or_else(|poison| poison.into_inner())
     }
