@@ -157,7 +157,8 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        self.root.free_below();
+        self.root.free_below(&self.shared.hazards);
+        self.shared.hazards.reclaim();
     }
 }
 

@@ -125,7 +125,7 @@ impl Position {
     pub fn prev(&mut self, tree: &Tree, view: &impl View) -> Result<bool> {
         if !self.is_set {
             tree.find_leaf(Target::Last, &mut self.pin)?;
-            self.enter(Way::Backward);
+            self.enter(Way::Backward, None);
         }
         self.step(tree, view, Way::Backward)
     }
@@ -178,13 +178,28 @@ impl Position {
         place
     }
 
-    /// On a leaf that was just pinned: in front of, or behind, all that it has.
-    fn enter(&mut self, way: Way) {
+    /// On a leaf that was just pinned: in front of, or behind, what it has on the far side of
+    /// `border`, where the last leaf's keys ended. That is all of it, unless the leaf took a
+    /// neighbour's keys over meanwhile.
+    fn enter(&mut self, way: Way, border: Option<&[u8]>) {
         let Some(leaf) = self.pin.leaf() else { return };
         leaf.sort_entries_into(&mut self.order);
+        let near_end = match way {
+            Way::Forward => Some(&*leaf.range().low),
+            Way::Backward => leaf.range().high.as_deref(),
+        };
         let mut place = Place::default();
-        if way == Way::Backward {
-            (place.slot, place.entry) = (leaf.image().len(), self.order.len());
+        match border {
+            Some(border) if near_end != Some(border) => {
+                let (Ok(slot) | Err(slot)) = leaf.image().search(border);
+                place.slot = slot;
+                place.entry =
+                    self.order.partition_point(|number| entry_key(leaf, *number) < border);
+            }
+            _ if way == Way::Backward => {
+                (place.slot, place.entry) = (leaf.image().len(), self.order.len());
+            }
+            _ => {}
         }
         self.place = Some(place);
     }
@@ -267,10 +282,11 @@ impl Position {
     /// Pins the neighbouring leaf; false when there is none.
     fn enter_next_leaf(&mut self, tree: &Tree, way: Way) -> Result<bool> {
         let Some(leaf) = self.pin.leaf() else { return Ok(false) };
-        match way {
+        let border = match way {
             Way::Forward => {
                 let Some(high) = leaf.range().high.clone() else { return Ok(false) };
                 tree.find_leaf(Target::At(&high), &mut self.pin)?;
+                high
             }
             Way::Backward => {
                 let low = leaf.range().low.clone();
@@ -278,9 +294,10 @@ impl Position {
                     return Ok(false);
                 }
                 tree.find_leaf(Target::Before(&low), &mut self.pin)?;
+                low
             }
-        }
-        self.enter(way);
+        };
+        self.enter(way, Some(&border));
         Ok(true)
     }
 }
