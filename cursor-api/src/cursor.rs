@@ -1,5 +1,6 @@
 //! A cursor: a place in a table.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::ops::{Bound, RangeBounds};
 
@@ -31,7 +32,7 @@ pub struct Cursor<'s> {
     placed: bool,
     /// The key was deleted under the cursor: it stays, the value does not.
     deleted: bool,
-    long_value: Vec<u8>,
+    long_value: OnceCell<Vec<u8>>,
 }
 
 impl<'s> Cursor<'s> {
@@ -44,7 +45,7 @@ impl<'s> Cursor<'s> {
             rollbacks: session.rollbacks(),
             placed: false,
             deleted: false,
-            long_value: Vec::new(),
+            long_value: OnceCell::new(),
         }
     }
 
@@ -55,6 +56,7 @@ impl<'s> Cursor<'s> {
     ) -> Result<R> {
         self.catch_up();
         self.deleted = false;
+        self.long_value.take();
         let outcome = go(&mut self.session.core(), &self.table, &mut self.position);
         if outcome.is_err() {
             self.position.reset();
@@ -136,12 +138,12 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// [`Error::Invalid`] on no record, or on one that was removed through this cursor; what reading a
     /// long value gives.
-    pub fn value(&mut self) -> Result<&[u8]> {
-        self.catch_up();
+    pub fn value(&self) -> Result<&[u8]> {
+        self.key()?;
         if self.deleted {
             return Err(Error::invalid("the record was removed; move the cursor first"));
         }
-        self.session.core().value(&self.table, &self.position, &mut self.long_value)
+        self.session.core().value(&self.table, &self.position, &self.long_value)
     }
 
     /// Gives `key` this value, whether or not it has one. The cursor is on no record afterwards.
@@ -184,6 +186,15 @@ impl<'s> Cursor<'s> {
         let removed = self.session.core().remove(&self.table, &key)?;
         self.deleted = true;
         Ok(removed)
+    }
+
+    /// Removes the record of `key`; false if there is none. The cursor is on no record afterwards.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
+        self.reset();
+        self.session.core().remove(&self.table, key)
     }
 
     /// Goes to no record, and lets go of the page.

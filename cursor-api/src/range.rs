@@ -1,5 +1,6 @@
 //! Iterating over a range of keys, from both ends.
 
+use std::cell::OnceCell;
 use std::ops::Bound;
 
 use rshelve_core::btree::Position;
@@ -49,8 +50,7 @@ impl<'c, 's> Range<'c, 's> {
             return Ok(None);
         };
         let key = key.to_vec();
-        let mut buffer = Vec::new();
-        let value = session.value(table, here, &mut buffer)?.to_vec();
+        let value = session.value(table, here, &OnceCell::new())?.to_vec();
         Ok(Some((key, value)))
     }
 

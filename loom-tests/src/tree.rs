@@ -72,6 +72,7 @@ pub fn shared() -> (Shared, std::sync::Arc<Stats>) {
         cache: Arc::new(Cache::new(1 << 20)),
         stats: Arc::new(Stats::default()),
         loads: Arc::new(Loads::default()),
+        replaced: Default::default(),
     };
     (shared, stats)
 }

@@ -27,7 +27,7 @@ impl Target<'_> {
         match self {
             Self::At(key) => index.find(key),
             Self::Before(key) => index.find_before(key),
-            Self::Last => index.len() - 1,
+            Self::Last => index.child_count() - 1,
         }
     }
 }

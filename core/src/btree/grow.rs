@@ -7,8 +7,10 @@ use std::ptr::NonNull;
 
 use super::{Structure, Tree};
 use crate::base::error::Result;
+use crate::format::PageImage;
 use crate::page::{
-    Index, Latched, PageRef, State, new_index_reference, new_leaf_reference, replace_index,
+    Index, Latched, PageRef, State, bury_index, new_index_reference, new_leaf_reference,
+    replace_index,
 };
 use crate::reconcile::{FoldedLeaf, part_slot, slots_of};
 use crate::sync::epoch::{self, Guard};
@@ -22,13 +24,15 @@ pub(super) struct Parts {
     pub(super) references: Vec<NonNull<PageRef>>,
     /// One less than the references.
     pub(super) separators: Vec<Box<[u8]>>,
+    /// Less than the first separator, and not less than what parts the page from the one before it.
+    pub(super) low: Box<[u8]>,
 }
 
 impl Tree {
     /// Puts `leaves`, two or more, in the latched leaf's place.
     pub(super) fn split(&self, latched: Latched<'_>, leaves: Vec<FoldedLeaf<'_>>) -> Result<()> {
         let low = latched.leaf().range().low.clone();
-        let mut parts = Parts { references: Vec::new(), separators: Vec::new() };
+        let mut parts = Parts { references: Vec::new(), separators: Vec::new(), low: low.clone() };
         for (number, folded) in leaves.into_iter().enumerate() {
             if number > 0 {
                 parts.separators.push(folded.range.low.clone());
@@ -113,7 +117,7 @@ impl Tree {
         let Some((parent, above)) = path.split_last() else { return };
         let State::Index(index) = parent.state(guard) else { return };
         let Some(at) = index.position(child) else { return };
-        let image = part_slot(index.image(), at, &parts.separators);
+        let image = part_slot(index.image(), at, &parts.low, &parts.separators);
         let mut children = index.children().to_vec();
         children.splice(at..=at, parts.references);
         let too_large = image.bytes_len() > self.options.internal_bytes_max as usize;
@@ -121,36 +125,39 @@ impl Tree {
             replace_index(parent, self.new_index(image, children.into()), guard);
             return;
         }
-        // The left part keeps the reference, whose keys are fewer from now on.
+        let parts = self.cut_index(at, parent.level(), &image, children);
+        let old_address = parent.home().address;
+        if above.is_empty() {
+            self.root_grew(structure);
+            replace_index(parent, self.index_over(parts), guard);
+        } else {
+            // Both parts get references of their own: a descent that read the index above before
+            // the swap would look for keys of the right part under a reference that kept the left.
+            self.part_child(above, parent, parts, guard, structure);
+            bury_index(parent, false, guard);
+        }
+        self.forget_block(old_address);
+    }
+
+    /// Cuts an internal page that got too large at child `at` into two.
+    fn cut_index(
+        &self,
+        at: usize,
+        level: u8,
+        image: &PageImage,
+        mut children: Vec<NonNull<PageRef>>,
+    ) -> Parts {
         let middle = split_point(at, children.len());
-        let mut separator = Vec::new();
+        let (mut low, mut separator) = (Vec::new(), Vec::new());
+        image.key_into(0, &mut low);
         image.key_into(middle, &mut separator);
         let right = children.split_off(middle);
-        let right_image = slots_of(&image, &[middle..image.len()]);
-        let left_image = slots_of(&image, &[0..middle]);
-        let right = self.new_index(right_image, right.into());
-        let right = new_index_reference(self.next_serial(), parent.level(), right);
-        let left = self.new_index(left_image, children.into());
-        if above.is_empty() {
-            let level = parent.level();
-            let left = new_index_reference(self.next_serial(), level, left);
-            let old_address = parent.home().address;
-            self.root_grew(structure);
-            let parts = Parts { references: vec![left, right], separators: vec![separator.into()] };
-            replace_index(parent, self.index_over(parts), guard);
-            self.forget_block(old_address);
-        } else {
-            let mut home = parent.home();
-            home.written = 0;
-            home.serial = self.next_serial();
-            parent.set_home(home);
-            replace_index(parent, left, guard);
-            let parts = Parts {
-                references: vec![NonNull::from(*parent), right],
-                separators: vec![separator.into()],
-            };
-            self.part_child(above, parent, parts, guard, structure);
-        }
+        let part = |slots: std::ops::Range<usize>, children: Vec<NonNull<PageRef>>| {
+            let index = self.new_index(slots_of(image, &[slots]), children.into());
+            new_index_reference(self.next_serial(), level, index)
+        };
+        let references = vec![part(0..middle, children), part(middle..image.len(), right)];
+        Parts { references, separators: vec![separator.into()], low: low.into() }
     }
 
     /// Frees the block of a page that was replaced. That its space is in use was known when it was

@@ -42,8 +42,8 @@ impl Loads {
 }
 
 impl Tree {
-    /// The keys that belong to the page that `claim` holds; none when `target` is not there any more:
-    /// the page was split, and left memory again, between the descent and the claim.
+    /// The keys that belong to the page that `claim` holds; none when `target` does not lead there any
+    /// more, and the descent has to start again.
     ///
     /// Computed after the claim, because a neighbour's removal may widen the range until then, and
     /// gives up when it meets a claim.
@@ -58,7 +58,7 @@ impl Tree {
                 index.separator_into(child, &mut separator);
                 range.raise_low(&separator);
             }
-            if child + 1 < index.len() {
+            if child + 1 < index.child_count() {
                 index.separator_into(child + 1, &mut separator);
                 range.lower_high(&separator);
             }
@@ -140,7 +140,12 @@ impl Tree {
         }
         let children = cells
             .iter()
-            .map(|cell| new_reference_on_disk(Home::at(cell.address, cell.rows), level - 1))
+            .map(|cell| {
+                // Never the serial of the reference that the page had when it was last in memory:
+                // whoever prepared that one to be written must not take this for it.
+                let home = Home { serial: self.next_serial(), ..Home::at(cell.address, cell.rows) };
+                new_reference_on_disk(home, level - 1)
+            })
             .collect();
         Ok(self.new_index(image, children))
     }

@@ -13,6 +13,7 @@ mod free;
 mod grow;
 mod load;
 mod position;
+mod replaced;
 mod shrink;
 mod sweep;
 mod write;
@@ -33,6 +34,7 @@ use crate::sync::{Arc, Mutex, MutexGuard};
 pub use descend::Target;
 pub use load::Loads;
 pub use position::{Landing, Position};
+pub use replaced::Replaced;
 pub use sweep::Swept;
 pub use writeback::{LeafWriteBack, Prepared, Writer};
 
@@ -51,6 +53,8 @@ pub struct Shared {
     pub stats: Arc<Stats>,
     /// Who waits for a page that another thread reads in.
     pub loads: Arc<Loads>,
+    /// What waits for the end of a replay.
+    pub replaced: Arc<Replaced>,
 }
 
 impl Shared {
@@ -66,6 +70,9 @@ const ENTRIES_MAX: usize = 32;
 #[cfg(loom)]
 const ENTRIES_MAX: usize = 2;
 
+/// The most levels of internal pages that a file may claim for a tree; no tree grows so high.
+pub const LEVELS_MAX: u8 = 64;
+
 /// One table's tree.
 pub struct Tree {
     id: TableId,
@@ -75,7 +82,12 @@ pub struct Tree {
     /// See the module.
     structure: Mutex<()>,
     serials: AtomicU32,
+    uses: TreeUse,
 }
+
+/// Shows, while it lives, that somebody will come back to a tree.
+#[derive(Clone, Debug)]
+pub struct TreeUse(Arc<()>);
 
 /// The right to change what indexes say.
 pub(crate) type Structure<'t> = MutexGuard<'t, ()>;
@@ -106,7 +118,8 @@ impl Tree {
     }
 
     fn with_root(id: TableId, options: TableOptions, shared: Shared, root: Box<PageRef>) -> Self {
-        Self { id, options, shared, root, structure: Mutex::new(()), serials: AtomicU32::new(1) }
+        let (structure, serials) = (Mutex::new(()), AtomicU32::new(1));
+        Self { id, options, shared, root, structure, serials, uses: TreeUse(Arc::new(())) }
     }
 
     /// The table's id.
@@ -122,6 +135,16 @@ impl Tree {
     /// What all trees of the database share.
     pub fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Shows that somebody will come back to the tree.
+    pub fn new_use(&self) -> TreeUse {
+        self.uses.clone()
+    }
+
+    /// Whether somebody will.
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.uses.0) > 1
     }
 
     /// Where the root was last written, and how many rows it had.

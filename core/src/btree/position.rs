@@ -125,7 +125,7 @@ impl Position {
     pub fn prev(&mut self, tree: &Tree, view: &impl View) -> Result<bool> {
         if !self.is_set {
             tree.find_leaf(Target::Last, &mut self.pin)?;
-            self.enter(Way::Backward, None);
+            self.enter(Way::Backward);
         }
         self.step(tree, view, Way::Backward)
     }
@@ -178,28 +178,13 @@ impl Position {
         place
     }
 
-    /// On a leaf that was just pinned: in front of, or behind, what it has on the far side of
-    /// `border`, where the last leaf's keys ended. That is all of it, unless the leaf took a
-    /// neighbour's keys over meanwhile.
-    fn enter(&mut self, way: Way, border: Option<&[u8]>) {
+    /// On a leaf that was just pinned: in front of, or behind, all that it has.
+    fn enter(&mut self, way: Way) {
         let Some(leaf) = self.pin.leaf() else { return };
         leaf.sort_entries_into(&mut self.order);
-        let near_end = match way {
-            Way::Forward => Some(&*leaf.range().low),
-            Way::Backward => leaf.range().high.as_deref(),
-        };
         let mut place = Place::default();
-        match border {
-            Some(border) if near_end != Some(border) => {
-                let (Ok(slot) | Err(slot)) = leaf.image().search(border);
-                place.slot = slot;
-                place.entry =
-                    self.order.partition_point(|number| entry_key(leaf, *number) < border);
-            }
-            _ if way == Way::Backward => {
-                (place.slot, place.entry) = (leaf.image().len(), self.order.len());
-            }
-            _ => {}
+        if way == Way::Backward {
+            (place.slot, place.entry) = (leaf.image().len(), self.order.len());
         }
         self.place = Some(place);
     }
@@ -214,10 +199,10 @@ impl Position {
             }
         }
         let sorted = self.order.len();
+        let is_sorted = self.pin.leaf().is_some_and(|leaf| leaf.entry_count() == sorted);
         let mut place = match self.place {
-            Some(place) if self.pin.leaf().is_some_and(|leaf| leaf.entry_count() == sorted) => {
-                place
-            }
+            // From nowhere there is no key to look for again; what came meanwhile no view sees.
+            Some(place) if is_sorted || !self.is_set => place,
             _ => self.locate(),
         };
         loop {
@@ -297,8 +282,26 @@ impl Position {
                 low
             }
         };
-        self.enter(way, Some(&border));
+        let begins_there = self.pin.leaf().is_some_and(|leaf| match way {
+            Way::Forward => leaf.range().low == border,
+            Way::Backward => leaf.range().high.as_ref() == Some(&border),
+        });
+        if begins_there {
+            self.enter(way);
+        } else {
+            self.enter_at(&border);
+        }
         Ok(true)
+    }
+
+    /// On a leaf that was just pinned and covers more than what lies beyond `border`, because it got
+    /// the keys of a neighbour that was removed: it may even be the one that we come from.
+    fn enter_at(&mut self, border: &[u8]) {
+        let Some(leaf) = self.pin.leaf() else { return };
+        leaf.sort_entries_into(&mut self.order);
+        let (Ok(slot) | Err(slot)) = leaf.image().search(border);
+        let entry = self.order.partition_point(|number| entry_key(leaf, *number) < border);
+        self.place = Some(Place { slot, entry, on_slot: false, on_entry: false });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
 use crate::base::options::{Compression, TableOptions};
 use crate::block::Address;
-use crate::btree::{Position, Shared, Tree};
+use crate::btree::{LEVELS_MAX, Position, Shared, Tree};
 use crate::checkpoint::TreeRoot;
 use crate::page::{Everything, Home, UpdateKind, ValueRef};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -122,7 +122,10 @@ impl Entry {
         let metadata = text(reader.prefixed()?)?;
         let root = match flags & FLAG_ROOT {
             0 => None,
-            _ => Some((Address::decode(&mut reader)?, reader.u8()?)),
+            _ => {
+                let address = Address::decode(&mut reader)?;
+                Some((address, reader.u8().filter(|level| *level <= LEVELS_MAX)?))
+            }
         };
         let rows = reader.varint()?;
         let logged = flags & FLAG_LOGGED != 0;
@@ -197,19 +200,28 @@ impl Catalog {
         names
     }
 
-    /// Takes the table `name` out, if nobody has it open.
+    /// Takes the table `name` out, if nobody has it open and no open transaction has written to it.
     pub(super) fn remove(&self, name: &str) -> Result<Arc<Table>> {
         let mut tables = self.tables.write();
         let missing = || Error::Missing { what: format!("table {name:?}") };
         let table = tables.get(name).ok_or_else(missing)?;
         // Acquire: pairs with the Release in `OpenTable::drop`.
-        if table.users.load(Ordering::Acquire) > 0 {
-            return Err(Error::Busy {
-                path: name.into(),
-                holder: "an open cursor or handle".to_owned(),
-            });
+        let holder = if table.users.load(Ordering::Acquire) > 0 {
+            Some("an open cursor or handle")
+        } else if table.tree.is_in_use() {
+            Some("an open transaction that wrote to it")
+        } else {
+            None
+        };
+        if let Some(holder) = holder {
+            return Err(Error::Busy { path: name.into(), holder: holder.to_owned() });
         }
         tables.remove(name).ok_or_else(missing)
+    }
+
+    /// Takes [`remove`](Self::remove) back.
+    pub(super) fn restore(&self, table: Arc<Table>) {
+        self.tables.write().insert(table.name.clone(), table);
     }
 
     /// Calls `visit` with every tree, the catalog's last, while none can go away.
@@ -261,6 +273,10 @@ impl Catalog {
 }
 
 impl Table {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn tree(&self) -> &Arc<Tree> {
         &self.tree
     }

@@ -35,7 +35,10 @@ impl Apply for Replay<'_> {
         let Some(table) = table else { return Ok(()) };
         let (kind, bytes) = match change.verb {
             Verb::Put(value) => (UpdateKind::Inline, value),
-            Verb::PutOverflow(reference) => (UpdateKind::Overflow, reference),
+            Verb::PutOverflow(reference) => {
+                inner.shared.replaced.revive(reference);
+                (UpdateKind::Overflow, reference)
+            }
             Verb::Remove => (UpdateKind::Tombstone, &[][..]),
         };
         let rows = table.tree().write(change.key, &mut self.pin, |latched| {
@@ -65,7 +68,7 @@ impl Apply for Replay<'_> {
             self.inner.catalog.insert(entry, &self.inner.shared);
         }
         self.tables.remove(&id);
-        self.inner.next_table.fetch_max(id.0 + 1, Ordering::Relaxed);
+        self.inner.next_table.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
         Ok(())
     }
 
@@ -74,6 +77,7 @@ impl Apply for Replay<'_> {
         let Some(table) = self.inner.catalog.get_by_id(id) else { return Ok(()) };
         let name = Arc::<str>::from(table.name());
         drop(table);
-        self.inner.remove_table(&name)
+        let table = self.inner.catalog.remove(&name)?;
+        self.inner.discard(&table)
     }
 }

@@ -1,12 +1,14 @@
 //! Creating, opening and dropping tables.
 
-use super::catalog::{Entry, OpenTable};
+use hashbrown::HashSet;
+
+use super::catalog::{Entry, OpenTable, Table};
 use super::{Engine, Inner};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
 use crate::base::options::TableOptions;
-use crate::btree::Position;
-use crate::page::{Everything, ValueRef};
+use crate::cache::Pressure;
+use crate::evict::Clock;
 use crate::sync::atomic::Ordering;
 use crate::txn::kind;
 
@@ -75,35 +77,43 @@ impl Engine {
     /// back.
     ///
     /// # Errors
-    /// [`Error::Busy`] while a cursor or handle on it is open, [`Error::Missing`]; what the log and
-    /// reading its pages give.
+    /// [`Error::Busy`] while a cursor or handle on it is open, or a transaction that wrote to it;
+    /// [`Error::Missing`]; what the log and reading its pages give.
     pub fn drop_table(&self, name: &str) -> Result<()> {
         let inner = &self.inner;
         inner.check_writable("drop a table")?;
         let _gate = inner.enter()?;
         let _alone = inner.checkpointing.lock();
-        let id = self.table(name)?.id();
-        inner.committer.log_catalog(kind::DROP, &id.0.to_le_bytes(), || inner.remove_table(name))?
+        // Out of the catalog first: once the record is in the log, the drop cannot be refused.
+        let table = inner.catalog.remove(name)?;
+        let id = table.tree().id();
+        let logged = inner.committer.log_catalog(kind::DROP, &id.0.to_le_bytes(), || ());
+        if let Err(error) = logged {
+            inner.catalog.restore(table);
+            return Err(error);
+        }
+        inner.discard(&table)
     }
 }
 
 impl Inner {
-    /// Takes the table out of the catalog and frees its space. Only one caller at a time, and no
+    /// Frees the space of a table that was taken out of the catalog. Only one caller at a time, and no
     /// checkpoint beside it.
-    pub(super) fn remove_table(&self, name: &str) -> Result<()> {
-        let table = self.catalog.remove(name)?;
-        self.catalog.put(name, None)?;
+    pub(super) fn discard(&self, table: &Table) -> Result<()> {
+        self.catalog.put(table.name(), None)?;
         self.shared.transactions.forget_table(table.tree().id());
-        let mut long_values = Vec::new();
-        let mut position = Position::new(self.shared.new_pin());
-        while position.next(table.tree(), &Everything)? {
-            if let Some(ValueRef::Overflow(reference)) = position.value() {
-                long_values.push(reference.to_vec());
+        let tree = table.tree();
+        let mut long_values = HashSet::new();
+        let mut next = Some(Box::default());
+        let clock = Clock::default();
+        while let Some(key) = next {
+            next = tree.collect_long_values(&key, &mut long_values)?;
+            // Eviction does not find the table any more, so its pages are evicted here.
+            if self.shared.cache.pressure() >= Pressure::Background {
+                clock.step(std::slice::from_ref(tree))?;
             }
-            self.relieve();
         }
-        drop(position);
-        table.tree().free_blocks()?;
-        table.tree().free_long_values(&long_values)
+        tree.free_blocks()?;
+        tree.free_long_values(long_values)
     }
 }

@@ -121,11 +121,12 @@ impl PageBuilder {
     /// # Panics
     /// As [`push`](Self::push) does.
     pub fn push_run(&mut self, image: &PageImage, slots: Range<usize>) {
-        if !self.takes_cells_of(image) {
-            return self.push_run_across_prefixes(image, slots);
-        }
+        // First, for a page that shares no key with `image` may have another prefix of its length.
         if slots.is_empty() {
             return;
+        }
+        if !self.takes_cells_of(image) {
+            return self.push_run_across_prefixes(image, slots);
         }
         let begin = image.offset(slots.start);
         let end = image.cell_end(slots.end - 1);

@@ -47,7 +47,7 @@ impl Index {
     }
 
     /// How many children it has; at least one.
-    pub fn len(&self) -> usize {
+    pub fn child_count(&self) -> usize {
         self.children.len()
     }
 

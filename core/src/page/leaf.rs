@@ -258,9 +258,9 @@ impl Leaf {
         if self.delta.len() > 0
             && let Some(entry) = self.delta.find(key_head(key, self.prefix_len), key)
         {
-            match self.entry_value(entry, view) {
-                Some(found) => return found,
-                None => {} // no version of the chain is visible: what the image says holds
+            // If no version of the chain is visible, what the image says holds.
+            if let Some(found) = self.entry_value(entry, view) {
+                return found;
             }
         }
         match self.image.search(key) {
@@ -408,6 +408,7 @@ impl<'p> Latched<'p> {
         bytes: &[u8],
     ) {
         let leaf = self.leaf;
+        debug_assert!(leaf.covers(key), "a key outside of its leaf's range");
         let arena = &self.writer.arena;
         match entry {
             Some(entry) => {
@@ -428,23 +429,32 @@ impl<'p> Latched<'p> {
         }
     }
 
-    /// Marks what `txn` wrote to `key` as rolled back.
-    pub fn abort(&mut self, key: &[u8], txn: TxnId) {
+    /// Marks what `txn` wrote to `key` as rolled back. A value of it that a rebuild moved into the
+    /// image is hidden, and returned: if it is long, the next rebuild frees its space.
+    pub fn abort(&mut self, key: &[u8], txn: TxnId) -> Option<ValueRef<'p>> {
         let leaf = self.leaf;
-        let mut next = leaf.delta.find(key_head(key, leaf.prefix_len), key).map(Entry::newest);
+        let entry = leaf.delta.find(key_head(key, leaf.prefix_len), key);
+        let mut next = entry.map(Entry::newest);
         while let Some(update) = next {
             if update.txn() == txn {
                 update.abort();
             }
             next = update.older();
         }
-        // A version that a rebuild moved into the image had nothing below it: the key was absent.
-        if let Ok(slot) = leaf.image.search(key)
+        // What a rebuild moved into the image had nothing below it: the key was absent. If there is a
+        // version above, the value is hidden already, and the version may be another writer's.
+        let is_hidden =
+            entry.is_some_and(|entry| !matches!(first_seen(entry.newest(), &Everything), Ok(None)));
+        let mut hidden = None;
+        if !is_hidden
+            && let Ok(slot) = leaf.image.search(key)
             && leaf.cell_txn(slot) == txn
         {
             self.put(key, TxnId::VISIBLE, UpdateKind::Tombstone, &[]);
+            hidden = Some(ValueRef::of_cell(leaf.image.cell(slot)));
         }
         self.note_change();
+        hidden
     }
 
     fn note_change(&mut self) {

@@ -13,6 +13,7 @@
 //! The word owns the page. A reference itself is owned by the index that names it, and is retired
 //! through the epoch when the last index that named it is.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::index::Index;
@@ -101,14 +102,14 @@ impl LoadClaim {
 
     /// Installs the leaf that was read.
     pub fn install_leaf(self, leaf: Box<Leaf>) {
-        self.reference().install_leaf(leaf);
-        std::mem::forget(self);
+        // Not dropped: that would put the page back on disk.
+        ManuallyDrop::new(self).reference().install_leaf(leaf);
     }
 
     /// Installs the internal page that was read.
     pub fn install_index(self, index: Box<Index>) {
-        self.reference().install_index(index);
-        std::mem::forget(self);
+        // Not dropped: that would put the page back on disk.
+        ManuallyDrop::new(self).reference().install_index(index);
     }
 }
 

@@ -96,11 +96,15 @@ pub fn index_image<K: AsRef<[u8]>>(children: &[(K, Option<ChildCell>)]) -> PageI
     builder.finish_image()
 }
 
-/// The image `old` with slot `at` parted into as many as there are `separators` and one more. The
-/// cells are for searching only: what they say of children is out of date.
-pub fn part_slot(old: &PageImage, at: usize, separators: &[Box<[u8]>]) -> PageImage {
-    let (mut first, mut last) = (Vec::new(), Vec::new());
-    old.key_into(0, &mut first);
+/// The image `old` with slot `at` parted into as many as there are `separators` and one more. `low` is
+/// less than they are: it takes the place of slot 0's separator when that is the one parted, because
+/// keys below that separator belong there too. The cells are for searching only: what they say of
+/// children is out of date.
+pub fn part_slot(old: &PageImage, at: usize, low: &[u8], separators: &[Box<[u8]>]) -> PageImage {
+    let (mut first, mut last) = (low.to_vec(), Vec::new());
+    if at > 0 {
+        old.key_into(0, &mut first);
+    }
     old.key_into(old.len() - 1, &mut last);
     if at + 1 == old.len()
         && let Some(separator) = separators.last()
@@ -109,7 +113,11 @@ pub fn part_slot(old: &PageImage, at: usize, separators: &[Box<[u8]>]) -> PageIm
     }
     let prefix = &first[..common_prefix(&first, &last)];
     let mut builder = PageBuilder::new(PageKind::Internal, prefix, BuilderCapacity::default());
-    builder.push_run(old, 0..at + 1);
+    if at > 0 {
+        builder.push_run(old, 0..at + 1);
+    } else {
+        builder.push(low, Tag::Child, &[]);
+    }
     for separator in separators {
         builder.push(separator, Tag::Child, &[]);
     }

@@ -90,19 +90,17 @@ fn changed<'p>(
     rules: &FoldRules<'_>,
     dropped: &mut Vec<Vec<u8>>,
 ) -> Option<Row<'p>> {
-    let dropped_before = dropped.len();
-    let row = changed_row(leaf, entry, slot, rules, dropped);
-    // Replaying the log can put the very value on top that is there already.
+    let mut own = Vec::new();
+    let row = changed_row(leaf, entry, slot, rules, &mut own);
+    // Replaying the log puts values on top that are there already: the same one may be both kept
+    // and dropped, or dropped twice.
     let kept = row.as_ref().and_then(|row| match row.base {
         Base::Update(update) if update.kind() == UpdateKind::Overflow => Some(update.bytes()),
         _ => None,
     });
-    let mut seen = dropped_before;
-    dropped.retain(|reference| {
-        let is_older = seen > 0;
-        seen = seen.saturating_sub(1);
-        is_older || Some(reference.as_slice()) != kept
-    });
+    own.sort_unstable();
+    own.dedup();
+    dropped.extend(own.into_iter().filter(|reference| Some(reference.as_slice()) != kept));
     row
 }
 

@@ -8,8 +8,8 @@ use crate::base::stats::Stats;
 use crate::block::Blocks;
 use crate::io::SyncPoint;
 use crate::mvcc::Transactions;
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex};
 use crate::wal::{Log, Registration};
 
 /// What a commit needs of an open database.
@@ -21,9 +21,19 @@ pub struct Committer {
     transactions: Arc<Transactions>,
     blocks: Arc<Blocks>,
     stats: Arc<Stats>,
-    /// Long values were written to the data file since it was last synced for the log's sake. Set
-    /// before the record that names them, taken before a sync of the log.
-    overflow_unsynced: AtomicBool,
+    overflow: OverflowSyncs,
+}
+
+/// Which long values are durable, by counting them.
+#[derive(Debug, Default)]
+struct OverflowSyncs {
+    /// How many were written. Raised after the write and before the record that names the value.
+    written: AtomicU64,
+    /// How many of those are durable. Stored by holders of `syncing`.
+    synced: AtomicU64,
+    /// Held through a sync, so that who finds its value in the making waits until it is done. Lock
+    /// order: nothing is locked under it.
+    syncing: Mutex<()>,
 }
 
 /// The log's part of one transaction.
@@ -43,8 +53,8 @@ impl Committer {
         blocks: Arc<Blocks>,
         stats: Arc<Stats>,
     ) -> Self {
-        let overflow_unsynced = AtomicBool::new(false);
-        Self { log, durability, transactions, blocks, stats, overflow_unsynced }
+        let overflow = OverflowSyncs::default();
+        Self { log, durability, transactions, blocks, stats, overflow }
     }
 
     /// The log, if there is one.
@@ -54,18 +64,28 @@ impl Committer {
 
     /// Notes that a long value was written, and that a record will name it.
     pub fn note_overflow(&self) {
-        // Release: pairs with the swap in `sync_overflow`, so that who takes the mark syncs the
-        // value.
-        self.overflow_unsynced.store(true, Ordering::Release);
+        // Release: pairs with the Acquire load in `sync_overflow`, so that who sees the count syncs
+        // the value.
+        self.overflow.written.fetch_add(1, Ordering::Release);
     }
 
     /// Long values are durable before a record that names them can be.
     fn sync_overflow(&self) -> Result<()> {
-        // AcqRel: see `note_overflow`.
-        if !self.overflow_unsynced.swap(false, Ordering::AcqRel) {
+        let OverflowSyncs { written, synced, syncing } = &self.overflow;
+        // Acquire: see `note_overflow`; and pairs with the Release store below.
+        let wanted = written.load(Ordering::Acquire);
+        if synced.load(Ordering::Acquire) >= wanted {
             return Ok(());
         }
-        self.blocks.sync(SyncPoint::OverflowBeforeLog).inspect_err(|_| self.note_overflow())
+        let _one = syncing.lock();
+        if synced.load(Ordering::Acquire) >= wanted {
+            return Ok(());
+        }
+        let covered = written.load(Ordering::Acquire);
+        self.blocks.sync(SyncPoint::OverflowBeforeLog)?;
+        // Release: whoever sees the count finds the values durable.
+        synced.store(covered, Ordering::Release);
+        Ok(())
     }
 
     /// Writes a part of a large transaction to the log, ahead of its commit.

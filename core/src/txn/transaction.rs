@@ -9,11 +9,22 @@ use crate::base::codec::{Reader, put_prefixed, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
 use crate::block::overflow::{OverflowRef, free_value, write_value};
-use crate::btree::Tree;
+use crate::btree::{Tree, TreeUse};
 use crate::cache::{Cache, Charge};
 use crate::mvcc::{ReadView, SnapshotGuard};
 use crate::page::{PinnedLeaf, UpdateKind, ValueRef};
 use crate::sync::Arc;
+
+/// What is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'w> {
+    /// The key.
+    pub key: &'w [u8],
+    /// Its new value; without one it is deleted.
+    pub value: Option<&'w [u8]>,
+    /// Which state of the key is wanted.
+    pub wanted: Existing,
+}
 
 /// Changes are written to the log ahead of the commit when there are so many bytes of them.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -27,6 +38,8 @@ pub struct Transaction {
     snapshot: Option<SnapshotGuard>,
     id: Option<TxnId>,
     trees: SmallVec<[Arc<Tree>; 2]>,
+    /// Keeps each of them from being dropped, while the transaction outlasts an operation.
+    uses: SmallVec<[TreeUse; 2]>,
     /// What was written: the number of the tree and the key, one after the other.
     undo: Vec<u8>,
     /// For the log: the changes since the last chunk.
@@ -44,6 +57,7 @@ impl Transaction {
             snapshot,
             id: None,
             trees: SmallVec::new(),
+            uses: SmallVec::new(),
             undo: Vec::new(),
             changes: Vec::new(),
             logged: Logged::default(),
@@ -73,16 +87,14 @@ impl Transaction {
         committed.saturating_add_signed(own)
     }
 
-    /// Writes `value` to `key`, or deletes it without one. `look` sees the value that was there.
+    /// Writes to a key of `tree`. `look` sees the value that was there.
     ///
     /// # Errors
     /// What reading and writing gives; the transaction must be rolled back then.
     pub fn write(
         &mut self,
         tree: &Arc<Tree>,
-        key: &[u8],
-        value: Option<&[u8]>,
-        wanted: Existing,
+        Write { key, value, wanted }: Write<'_>,
         committer: &Committer,
         pin: &mut PinnedLeaf,
         look: &mut dyn FnMut(ValueRef<'_>),
@@ -137,6 +149,9 @@ impl Transaction {
             return Err(Error::invalid(
                 "a transaction cannot write to logged and unlogged tables; use one for each",
             ));
+        }
+        if self.snapshot.is_some() {
+            self.uses.push(tree.new_use());
         }
         self.trees.push(Arc::clone(tree));
         Ok(self.trees.len() - 1)
@@ -210,19 +225,26 @@ impl Transaction {
 
     fn undo_all(&mut self, pin: &mut PinnedLeaf) -> Result<()> {
         let Some(tree) = self.trees.first() else { return Ok(()) };
+        let shared = tree.shared();
         if let Some(id) = self.id {
             let mut undo = Reader::new(&self.undo);
             while let Some((tree, key)) = next_undo(&mut undo, &self.trees) {
-                tree.write(key, pin, |latched| {
-                    latched.abort(key, id);
-                    Ok(())
+                // What the image still holds of it, the rebuild that takes it out frees.
+                let hidden = tree.write(key, pin, |latched| {
+                    Ok(match latched.abort(key, id) {
+                        Some(ValueRef::Overflow(long)) => {
+                            OverflowRef::decode(&mut Reader::new(long))
+                        }
+                        Some(ValueRef::Inline(_)) | None => None,
+                    })
                 })?;
+                self.long_values.retain(|long| Some(*long) != hidden);
             }
-            tree.shared().stats.rollbacks.bump();
-            tree.shared().transactions.abort(id);
+            shared.stats.rollbacks.bump();
+            shared.transactions.abort(id);
         }
         for long in &self.long_values {
-            free_value(&tree.shared().blocks, long)?;
+            free_value(&shared.blocks, long)?;
         }
         Ok(())
     }
@@ -232,6 +254,7 @@ impl Transaction {
         self.snapshot = None;
         self.id = None;
         self.logged = Logged::default();
+        self.uses.clear();
         self.rows.clear();
         self.long_values.clear();
         if self.charge.bytes() > 0 {
