@@ -14,6 +14,7 @@ use crate::page::{
 };
 use crate::reconcile::{FoldedLeaf, part_slot, slots_of};
 use crate::sync::epoch::{self, Guard};
+use crate::sync::is_left_out;
 
 /// An internal page is not split below this many children: keys may be huge.
 const CHILDREN_LEAST: usize = 4;
@@ -43,6 +44,10 @@ impl Tree {
         let guard = epoch::pin();
         let Some(home) = latched.home() else { return Ok(()) };
         let old_address = home.home().address;
+        // Before any index leads past it; see `kill`.
+        if !is_left_out!(KillAfterWord) {
+            latched.kill();
+        }
         let path = self.path_to(home, &low, &guard);
         path.iter().for_each(|reference| reference.set_dirty(true));
         if path.is_empty() {

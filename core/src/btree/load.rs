@@ -42,11 +42,12 @@ impl Loads {
 }
 
 impl Tree {
-    /// The keys that belong to the page that `claim` holds.
+    /// The keys that belong to the page that `claim` holds; none when `target` does not lead there any
+    /// more, and the descent has to start again.
     ///
     /// Computed after the claim, because a neighbour's removal may widen the range until then, and
     /// gives up when it meets a claim.
-    pub(super) fn range_of(&self, target: Target<'_>, claim: &LoadClaim) -> Result<LeafRange> {
+    pub(super) fn range_of(&self, target: Target<'_>, claim: &LoadClaim) -> Option<LeafRange> {
         let guard = epoch::pin();
         let mut range = LeafRange::default();
         let mut separator = Vec::new();
@@ -63,12 +64,7 @@ impl Tree {
             }
             reference = index.child(child);
         }
-        if std::ptr::eq(reference, claim.reference()) {
-            return Ok(range);
-        }
-        // The way to the page changed while we looked. Its claim protects it; look again.
-        drop(guard);
-        self.range_of(target, claim)
+        std::ptr::eq(reference, claim.reference()).then_some(range)
     }
 
     /// Reads the page that `claim` holds and installs it. On an error it stays on disk.

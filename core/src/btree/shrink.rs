@@ -19,6 +19,8 @@ impl Tree {
         let structure = self.structure.lock();
         let guard = epoch::pin();
         let Some(home) = latched.home() else { return };
+        // Before any index leads past it; see `kill`.
+        latched.kill();
         let mut path = self.path_to(home, &range.low, &guard);
         // An index whose only child goes, goes too.
         let mut emptied = Vec::new();
@@ -111,8 +113,9 @@ impl Tree {
             only.range.high = range.high.clone();
         }
         let wider = self.leaf_from(only, home);
-        install();
+        // First the leaf, so that whoever is led here finds the wider range.
         latched.replace_with(wider, &self.shared.hazards);
+        install();
         if let Err(error) = self.free_overflow(&folded.dropped) {
             tracing::warn!(%error, "a dropped value's space could not be freed");
         }
