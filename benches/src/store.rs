@@ -113,7 +113,6 @@ pub struct Setup<'a> {
     /// The folder that is the store's own; it exists.
     pub folder: &'a Path,
     /// What the engine may use for caching, in bytes.
-    #[allow(dead_code, reason = "a build without engines that have a cache reads it nowhere")]
     pub cache_bytes: u64,
 }
 

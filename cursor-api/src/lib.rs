@@ -45,5 +45,6 @@ pub use rshelve_core::base::options::{
 pub use rshelve_core::base::stats::StatsSnapshot;
 /// The first bytes of every database file, for programs that tell files apart.
 pub use rshelve_core::block::MAGIC;
+pub use rshelve_core::io::fork::{ForkGuard, generation as fork_generation};
 pub use session::Session;
 pub use table::{InCache, Rows, Table};

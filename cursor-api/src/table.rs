@@ -156,8 +156,8 @@ impl Table {
 
     fn pop(&self, last: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         loop {
-            let rows = self.scan(Bound::Unbounded, Bound::Unbounded, last, 1, 0)?;
-            let Some((key, _)) = rows.into_iter().next() else { return Ok(None) };
+            let keys = self.scan_keys(Bound::Unbounded, Bound::Unbounded, last, 1, 0)?;
+            let Some(key) = keys.into_iter().next() else { return Ok(None) };
             // Somebody else may have taken it meanwhile; then there is another one.
             if let Some(value) = self.take(&key)? {
                 return Ok(Some((key, value)));
@@ -232,15 +232,33 @@ impl Table {
         bytes_max: usize,
     ) -> Result<Rows> {
         let mut rows = Rows::new();
-        let limits = Limits { rows_max, bytes_max };
-        self.walk((start, stop), reverse, limits, |session, table, at| {
-            let key = at.key().unwrap_or_default().to_vec();
-            let value = session.value(table, at, &OnceCell::new())?.to_vec();
-            let bytes = key.len() + value.len();
-            rows.push((key, value));
-            Ok(bytes)
+        self.scan_with(start, stop, reverse, rows_max, bytes_max, |key, value| {
+            rows.push((key.to_vec(), value.to_vec()));
         })?;
         Ok(rows)
+    }
+
+    /// As [`scan`](Self::scan), without a copy: calls `visit` with each row's key and value, borrowed
+    /// from the page that holds them. It should be quick, and leave the database alone.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); what was visited until then was visited.
+    pub fn scan_with(
+        &self,
+        start: Bound<&[u8]>,
+        stop: Bound<&[u8]>,
+        reverse: bool,
+        rows_max: usize,
+        bytes_max: usize,
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<()> {
+        let limits = Limits { rows_max, bytes_max };
+        self.walk((start, stop), reverse, limits, |session, table, at| {
+            let long = OnceCell::new();
+            let (key, value) = (at.key().unwrap_or_default(), session.value(table, at, &long)?);
+            visit(key, value);
+            Ok(key.len() + value.len())
+        })
     }
 
     /// As [`scan`](Self::scan), the keys alone: long values are not read.
@@ -256,14 +274,31 @@ impl Table {
         bytes_max: usize,
     ) -> Result<Vec<Vec<u8>>> {
         let mut keys = Vec::new();
-        let limits = Limits { rows_max, bytes_max };
-        self.walk((start, stop), reverse, limits, |_, _, at| {
-            let key = at.key().unwrap_or_default().to_vec();
-            let bytes = key.len();
-            keys.push(key);
-            Ok(bytes)
+        self.scan_keys_with(start, stop, reverse, rows_max, bytes_max, |key| {
+            keys.push(key.to_vec())
         })?;
         Ok(keys)
+    }
+
+    /// As [`scan_with`](Self::scan_with), the keys alone.
+    ///
+    /// # Errors
+    /// As [`scan_with`](Self::scan_with).
+    pub fn scan_keys_with(
+        &self,
+        start: Bound<&[u8]>,
+        stop: Bound<&[u8]>,
+        reverse: bool,
+        rows_max: usize,
+        bytes_max: usize,
+        mut visit: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        let limits = Limits { rows_max, bytes_max };
+        self.walk((start, stop), reverse, limits, |_, _, at| {
+            let key = at.key().unwrap_or_default();
+            visit(key);
+            Ok(key.len())
+        })
     }
 
     /// Calls `visit` on each row of a range until a limit is reached; it returns the row's size.
@@ -287,11 +322,11 @@ impl Table {
     /// As [`insert`](Self::insert); what was deleted until then stays deleted.
     pub fn clear(&self) -> Result<()> {
         loop {
-            let rows = self.scan(Bound::Unbounded, Bound::Unbounded, false, 4096, 1 << 20)?;
-            if rows.is_empty() {
+            let keys = self.scan_keys(Bound::Unbounded, Bound::Unbounded, false, 4096, 1 << 20)?;
+            if keys.is_empty() {
                 return Ok(());
             }
-            let batch: Vec<_> = rows.into_iter().map(|(key, _)| (key, None)).collect();
+            let batch: Vec<_> = keys.into_iter().map(|key| (key, None)).collect();
             self.apply(&batch)?;
         }
     }

@@ -3,14 +3,18 @@
 //!
 //! The models are in `tests/`, and empty without `--cfg loom`; `run.sh` passes it. The figures
 //! that `check` prints belong in the table of `docs/concurrency.md`.
-#![forbid(unsafe_code)]
 #![cfg(loom)]
 
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+pub mod tree;
+
+use rshelve_core::internals::forget_the_dead;
 use rshelve_core::internals::weaken::{self, Weakness};
 
 /// Preemptions per execution that are explored, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
@@ -19,7 +23,12 @@ const PREEMPTIONS_MAX: usize = 3;
 
 /// Explores `model`, which must hold in every execution, and prints how many there were.
 pub fn check(name: &str, model: impl Fn() + Send + Sync + 'static) {
-    let (executions, seconds) = explore(model);
+    check_within(name, PREEMPTIONS_MAX, model);
+}
+
+/// The same with another bound on preemptions, for models of many steps.
+pub fn check_within(name: &str, preemptions_max: usize, model: impl Fn() + Send + Sync + 'static) {
+    let (executions, seconds) = explore(preemptions_max, model);
     println!("{name}: {executions} executions, {seconds:.1} s");
 }
 
@@ -31,7 +40,7 @@ pub fn check_control(
     model: impl Fn() + Send + Sync + 'static,
 ) {
     weaken::set(Some(weakness));
-    let outcome = catch_unwind(AssertUnwindSafe(|| explore(model)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| explore(PREEMPTIONS_MAX, model)));
     weaken::set(None);
     let panic = match outcome {
         Ok((executions, _)) => panic!("{name} holds under {weakness:?}, {executions} executions"),
@@ -46,15 +55,51 @@ pub fn check_control(
     println!("{name} under {weakness:?}: caught: {}", said.lines().next().unwrap_or(said));
 }
 
-fn explore(model: impl Fn() + Send + Sync + 'static) -> (u64, f64) {
+/// A value that is forgotten, not dropped, by a panic. Loom reports a deadlock by one on the thread
+/// that blocked last, and aborts when something on its stack has a step to take at its drop.
+#[derive(Clone)]
+pub struct Kept<T>(ManuallyDrop<T>);
+
+impl<T> Kept<T> {
+    /// Keeps `value`.
+    pub fn new(value: T) -> Self {
+        Self(ManuallyDrop::new(value))
+    }
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Kept<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: dropped once, here.
+            unsafe { ManuallyDrop::drop(&mut self.0) }
+        }
+    }
+}
+
+fn explore(preemptions_max: usize, model: impl Fn() + Send + Sync + 'static) -> (u64, f64) {
+    tree::prepare();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
+    builder.preemption_bound.get_or_insert(preemptions_max);
     let count = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     builder.check({
         let count = Arc::clone(&count);
         move || {
             count.fetch_add(1, Ordering::Relaxed);
+            forget_the_dead();
             model();
         }
     });

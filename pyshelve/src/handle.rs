@@ -2,17 +2,18 @@
 //!
 //! What Python calls goes through here, so this is where detaching is decided.
 
-use std::mem;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwapOption, Guard};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rshelve::{Compression, DatabaseOptions, Error, InCache, OpenMode, Table, TableOptions};
+use rshelve::{
+    Compression, DatabaseOptions, Error, ForkGuard, InCache, OpenMode, Table, TableOptions,
+};
 
 use crate::errors::Refusal;
-use crate::fork;
 use crate::registry::{self, Engine};
 
 /// What to open in a database.
@@ -33,7 +34,7 @@ pub struct Handle {
     table: ArcSwapOption<Table>,
     /// Whether this handle may write; the engine may be open for writing all the same.
     read_only: bool,
-    generation: u64,
+    guard: ForkGuard,
 }
 
 /// A handle's table, for the length of one operation.
@@ -66,6 +67,7 @@ impl Handle {
         choice: &TableChoice,
     ) -> Result<Self, Refusal> {
         let mode = options.mode;
+        let guard = registry::watch_forks(path)?;
         let engine = registry::acquire(path, options)?;
         let table = match open_table(&engine, mode, choice) {
             Ok(table) => table,
@@ -79,7 +81,7 @@ impl Handle {
             engine,
             table: ArcSwapOption::from_pointee(table),
             read_only: mode == OpenMode::ReadOnly,
-            generation: fork::generation(),
+            guard,
         })
     }
 
@@ -109,7 +111,7 @@ impl Handle {
     /// Whether the handle belongs to the parent of this process.
     #[inline]
     pub fn is_foreign(&self) -> bool {
-        self.generation != fork::generation()
+        !self.guard.is_ours()
     }
 
     /// Whether the handle may not write.
@@ -203,8 +205,8 @@ impl Handle {
     pub fn close(&self) -> Result<(), Refusal> {
         let Some(table) = self.table.swap(None) else { return Ok(()) };
         if self.is_foreign() {
-            // The parent's: dropping it here might write, or unlock, in the parent's name.
-            mem::forget(table);
+            // The parent's, and never dropped here: that might write, or unlock, in its name.
+            let _ = ManuallyDrop::new(table);
             return Ok(());
         }
         drop(table);

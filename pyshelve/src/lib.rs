@@ -8,11 +8,10 @@
 //! 1. Whatever may block or touch the disk runs detached from the interpreter; only a `get` that
 //!    finds its page in memory, and counting rows, are too short for that.
 //! 2. No lock is held while attaching or while Python code runs.
-//! 3. A handle made before a fork is refused in the child (`fork.rs`).
+//! 3. A handle made before a fork is refused in the child, as the engine's guard of forks tells it.
 #![forbid(unsafe_code)]
 
 mod errors;
-mod fork;
 mod handle;
 mod registry;
 mod scan;
@@ -32,5 +31,5 @@ fn rshelve_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scan::Scan>()?;
     module.add_class::<shelf::ShelfCore>()?;
     module.add_function(wrap_pyfunction!(store::is_database, module)?)?;
-    fork::watch(module)
+    Ok(())
 }

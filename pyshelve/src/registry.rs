@@ -14,10 +14,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use rshelve::{Connection, DatabaseOptions, Durability, Error, OpenMode};
+use rshelve::{Connection, DatabaseOptions, Durability, Error, ForkGuard, OpenMode};
 
 use crate::errors::Refusal;
-use crate::fork;
 
 /// An open database, shared by the handles of this process.
 pub struct Engine {
@@ -65,13 +64,25 @@ struct Registry {
 
 static FIRST: OnceLock<Registry> = OnceLock::new();
 
-/// The registry of this side of the forks.
+/// The registry of this side of the forks, which the process has to watch by now.
 fn registry() -> &'static Registry {
     let mut registry = FIRST.get_or_init(Registry::default);
-    for _ in 0..fork::generation() {
+    for _ in 0..rshelve::fork_generation() {
         registry = registry.child.get_or_init(Box::default);
     }
     registry
+}
+
+/// From here on the process notices its forks. To be called before the registry is used: a fork may
+/// leave its lock held for good, so that a child has to know that it is one.
+///
+/// # Errors
+/// When the system refuses to tell us of forks.
+pub fn watch_forks(path: &Path) -> Result<ForkGuard, Refusal> {
+    ForkGuard::new().map_err(|error| {
+        let file = path.display().to_string().into();
+        Refusal::Engine(Error::io("watch for forks before opening", &file, error))
+    })
 }
 
 /// Opens the database at `path`, or joins the handles that this process has on it.

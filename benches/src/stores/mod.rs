@@ -7,7 +7,6 @@ mod fjall;
 #[cfg(feature = "heed")]
 mod lmdb;
 mod memory;
-#[cfg(feature = "ours")]
 mod ours;
 #[cfg(feature = "redb")]
 mod redb;
@@ -26,7 +25,6 @@ pub const FLOOR: &str = "memory";
 /// Every engine of this build, ours first.
 pub fn engines() -> Vec<Engine> {
     vec![
-        #[cfg(feature = "ours")]
         ours::ENGINE,
         #[cfg(feature = "heed")]
         lmdb::ENGINE,

@@ -147,6 +147,9 @@ impl Default for TableOptions {
 }
 
 impl TableOptions {
+    /// The longest metadata, in bytes: it lies in a page of the catalog.
+    pub const METADATA_BYTES_MAX: usize = 64 << 10;
+
     /// Checks every range.
     ///
     /// # Errors
@@ -160,6 +163,13 @@ impl TableOptions {
                     "{name} of {bytes} bytes is out of range; give 4 KiB to 512 KiB"
                 )));
             }
+        }
+        if self.metadata.len() > Self::METADATA_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "a table's metadata of {} bytes is too long; the longest is {} bytes",
+                self.metadata.len(),
+                Self::METADATA_BYTES_MAX
+            )));
         }
         Ok(())
     }

@@ -198,8 +198,8 @@ impl Allocator {
             .find_map(|list| list.overlap(extent))
     }
 
-    /// At recovery: whatever part of `extent` the free list has, or recovery itself freed, is in use
-    /// after all. Returns how many bytes that were. Extents behind `end` move it; what they skip becomes available.
+    /// At recovery: whatever part of `extent` the free list has is in use after all. Returns how
+    /// many bytes that were. Extents behind `end` move it; what they skip becomes available.
     pub(super) fn claim(&mut self, extent: Extent) -> Result<u64, Misplaced> {
         if extent.offset < FIRST_EXTENT || extent.end() > self.file_bytes {
             return Err(Misplaced::Outside(self.file_bytes));
@@ -213,13 +213,6 @@ impl Allocator {
         claimed_bytes += self.available.take_range(extent);
         for (_, list) in &mut self.held {
             claimed_bytes += list.take_range(extent);
-        }
-        for list in [&mut self.current, &mut self.closing] {
-            if list.overlap(extent).is_some() {
-                let mut freed = AvailableExtents::from(std::mem::take(list));
-                claimed_bytes += freed.take_range(extent);
-                *list = freed.list().clone();
-            }
         }
         self.allocated_bytes += claimed_bytes;
         Ok(claimed_bytes)

@@ -223,8 +223,8 @@ impl Blocks {
         freed.map_err(|misplaced| self.misplaced(address, misplaced))
     }
 
-    /// At recovery: the log names the block, so its space is in use even if the free list has it
-    /// (before anything is written), or if recovery freed it itself. A no-op for what is in use already. Returns how many bytes
+    /// At recovery, before anything is written: the log names the block, so its space is in use
+    /// even if the free list has it. A no-op for what is in use already. Returns how many bytes
     /// were not.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use super::Tree;
 use crate::base::error::Result;
 use crate::page::{Index, LoadClaim, PageRef, PinnedLeaf, State};
 use crate::sync::epoch::{self, Guard};
+use crate::sync::is_left_out;
 
 /// Which leaf a descent looks for.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,7 @@ impl Target<'_> {
         match self {
             Self::At(key) => index.find(key),
             Self::Before(key) => index.find_before(key),
-            Self::Last => index.len() - 1,
+            Self::Last => index.child_count() - 1,
         }
     }
 }
@@ -81,6 +82,8 @@ impl Tree {
                 // not slept through.
                 let ticket = self.shared.loads.ticket();
                 let still = matches!(self.descend(target, pin, &guard), End::Loading);
+                let ticket =
+                    if is_left_out!(LoadTicketLate) { self.shared.loads.ticket() } else { ticket };
                 drop(guard);
                 if still {
                     self.shared.loads.wait(ticket);
@@ -114,7 +117,14 @@ impl Tree {
     /// Reads in the page that `claim` holds, which a descent to `target` met.
     #[cold]
     fn load(&self, target: Target<'_>, claim: LoadClaim) -> Result<()> {
-        let result = self.range_of(target, &claim).and_then(|range| self.read_in(claim, range));
+        let result = match self.range_of(target, &claim) {
+            Some(range) => self.read_in(claim, range),
+            // The claim ends with this call, and the descent starts again.
+            None => {
+                drop(claim);
+                Ok(())
+            }
+        };
         self.shared.loads.ended();
         result
     }

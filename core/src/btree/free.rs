@@ -5,7 +5,7 @@ use hashbrown::HashSet;
 use super::{Target, Tree};
 use crate::base::error::Result;
 use crate::base::ids::TxnId;
-use crate::block::{Address, BlockKind};
+use crate::block::{Address, BlockKind, UNIT_BYTES};
 use crate::format::{PageImage, Tag};
 use crate::page::{PageRef, State, UpdateKind};
 use crate::reconcile::ChildCell;
@@ -66,9 +66,8 @@ impl Tree {
         let address = reference.home().address;
         out.extend(address);
         match (reference.state(guard), address) {
-            (State::Index(index), _) => {
-                (0..index.len()).try_for_each(|slot| self.collect(index.child(slot), out, guard))
-            }
+            (State::Index(index), _) => (0..index.child_count())
+                .try_for_each(|slot| self.collect(index.child(slot), out, guard)),
             (State::Disk, Some(address)) => self.collect_on_disk(&address, reference.level(), out),
             _ => Ok(()),
         }
@@ -87,6 +86,10 @@ impl Tree {
                 self.corrupt(address, "child of an internal page", "an address", "none")
             })?;
             out.push(child.address);
+            // Pages that name each other in a circle would go on for ever.
+            if out.len() as u64 > self.shared.blocks.file_bytes() / UNIT_BYTES {
+                return Err(self.corrupt(address, "pages of a tree", "fewer", "a circle"));
+            }
             self.collect_on_disk(&child.address, level - 1, out)?;
         }
         Ok(())

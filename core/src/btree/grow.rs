@@ -7,11 +7,14 @@ use std::ptr::NonNull;
 
 use super::{Structure, Tree};
 use crate::base::error::Result;
+use crate::format::PageImage;
 use crate::page::{
-    Index, Latched, PageRef, State, new_index_reference, new_leaf_reference, replace_index,
+    Index, Latched, PageRef, State, bury_index, new_index_reference, new_leaf_reference,
+    replace_index,
 };
 use crate::reconcile::{FoldedLeaf, part_slot, slots_of};
 use crate::sync::epoch::{self, Guard};
+use crate::sync::is_left_out;
 
 /// An internal page is not split below this many children: keys may be huge.
 const CHILDREN_LEAST: usize = 4;
@@ -41,6 +44,10 @@ impl Tree {
         let guard = epoch::pin();
         let Some(home) = latched.home() else { return Ok(()) };
         let old_address = home.home().address;
+        // Before any index leads past it; see `kill`.
+        if !is_left_out!(KillAfterWord) {
+            latched.kill();
+        }
         let path = self.path_to(home, &low, &guard);
         path.iter().for_each(|reference| reference.set_dirty(true));
         if path.is_empty() {
@@ -118,35 +125,39 @@ impl Tree {
             replace_index(parent, self.new_index(image, children.into()), guard);
             return;
         }
-        // The left part keeps the reference, whose keys are fewer from now on.
+        let parts = self.cut_index(at, parent.level(), &image, children);
+        let old_address = parent.home().address;
+        if above.is_empty() {
+            self.root_grew(structure);
+            replace_index(parent, self.index_over(parts), guard);
+        } else {
+            // Both parts get references of their own: a descent that read the index above before
+            // the swap would look for keys of the right part under a reference that kept the left.
+            self.part_child(above, parent, parts, guard, structure);
+            bury_index(parent, false, guard);
+        }
+        self.forget_block(old_address);
+    }
+
+    /// Cuts an internal page that got too large at child `at` into two.
+    fn cut_index(
+        &self,
+        at: usize,
+        level: u8,
+        image: &PageImage,
+        mut children: Vec<NonNull<PageRef>>,
+    ) -> Parts {
         let middle = split_point(at, children.len());
         let (mut low, mut separator) = (Vec::new(), Vec::new());
         image.key_into(0, &mut low);
         image.key_into(middle, &mut separator);
-        let (low, separators) = (low.into_boxed_slice(), vec![separator.into_boxed_slice()]);
         let right = children.split_off(middle);
-        let right_image = slots_of(&image, &[middle..image.len()]);
-        let left_image = slots_of(&image, &[0..middle]);
-        let right = self.new_index(right_image, right.into());
-        let right = new_index_reference(self.next_serial(), parent.level(), right);
-        let left = self.new_index(left_image, children.into());
-        if above.is_empty() {
-            let level = parent.level();
-            let left = new_index_reference(self.next_serial(), level, left);
-            let old_address = parent.home().address;
-            self.root_grew(structure);
-            let parts = Parts { references: vec![left, right], separators, low };
-            replace_index(parent, self.index_over(parts), guard);
-            self.forget_block(old_address);
-        } else {
-            let mut home = parent.home();
-            home.written = 0;
-            home.serial = self.next_serial();
-            parent.set_home(home);
-            replace_index(parent, left, guard);
-            let parts = Parts { references: vec![NonNull::from(*parent), right], separators, low };
-            self.part_child(above, parent, parts, guard, structure);
-        }
+        let part = |slots: std::ops::Range<usize>, children: Vec<NonNull<PageRef>>| {
+            let index = self.new_index(slots_of(image, &[slots]), children.into());
+            new_index_reference(self.next_serial(), level, index)
+        };
+        let references = vec![part(0..middle, children), part(middle..image.len(), right)];
+        Parts { references, separators: vec![separator.into()], low: low.into() }
     }
 
     /// Frees the block of a page that was replaced. That its space is in use was known when it was

@@ -42,11 +42,12 @@ impl Loads {
 }
 
 impl Tree {
-    /// The keys that belong to the page that `claim` holds.
+    /// The keys that belong to the page that `claim` holds; none when `target` does not lead there any
+    /// more, and the descent has to start again.
     ///
     /// Computed after the claim, because a neighbour's removal may widen the range until then, and
     /// gives up when it meets a claim.
-    pub(super) fn range_of(&self, target: Target<'_>, claim: &LoadClaim) -> Result<LeafRange> {
+    pub(super) fn range_of(&self, target: Target<'_>, claim: &LoadClaim) -> Option<LeafRange> {
         let guard = epoch::pin();
         let mut range = LeafRange::default();
         let mut separator = Vec::new();
@@ -57,18 +58,13 @@ impl Tree {
                 index.separator_into(child, &mut separator);
                 range.raise_low(&separator);
             }
-            if child + 1 < index.len() {
+            if child + 1 < index.child_count() {
                 index.separator_into(child + 1, &mut separator);
                 range.lower_high(&separator);
             }
             reference = index.child(child);
         }
-        if std::ptr::eq(reference, claim.reference()) {
-            return Ok(range);
-        }
-        // The way to the page changed while we looked. Its claim protects it; look again.
-        drop(guard);
-        self.range_of(target, claim)
+        std::ptr::eq(reference, claim.reference()).then_some(range)
     }
 
     /// Reads the page that `claim` holds and installs it. On an error it stays on disk.
@@ -144,7 +140,12 @@ impl Tree {
         }
         let children = cells
             .iter()
-            .map(|cell| new_reference_on_disk(Home::at(cell.address, cell.rows), level - 1))
+            .map(|cell| {
+                // Never the serial of the reference that the page had when it was last in memory:
+                // whoever prepared that one to be written must not take this for it.
+                let home = Home { serial: self.next_serial(), ..Home::at(cell.address, cell.rows) };
+                new_reference_on_disk(home, level - 1)
+            })
             .collect();
         Ok(self.new_index(image, children))
     }

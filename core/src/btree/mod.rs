@@ -13,6 +13,7 @@ mod free;
 mod grow;
 mod load;
 mod position;
+mod replaced;
 mod shrink;
 mod sweep;
 mod write;
@@ -33,6 +34,7 @@ use crate::sync::{Arc, Mutex, MutexGuard};
 pub use descend::Target;
 pub use load::Loads;
 pub use position::{Landing, Position};
+pub use replaced::Replaced;
 pub use sweep::Swept;
 pub use writeback::{LeafWriteBack, Prepared, Writer};
 
@@ -51,6 +53,8 @@ pub struct Shared {
     pub stats: Arc<Stats>,
     /// Who waits for a page that another thread reads in.
     pub loads: Arc<Loads>,
+    /// What waits for the end of a replay.
+    pub replaced: Arc<Replaced>,
 }
 
 impl Shared {
@@ -65,6 +69,9 @@ impl Shared {
 const ENTRIES_MAX: usize = 32;
 #[cfg(loom)]
 const ENTRIES_MAX: usize = 2;
+
+/// The most levels of internal pages that a file may claim for a tree; no tree grows so high.
+pub const LEVELS_MAX: u8 = 64;
 
 /// One table's tree.
 pub struct Tree {
@@ -173,7 +180,8 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        self.root.free_below();
+        self.root.free_below(&self.shared.hazards);
+        self.shared.hazards.reclaim();
     }
 }
 

@@ -199,13 +199,10 @@ impl Position {
             }
         }
         let sorted = self.order.len();
+        let is_sorted = self.pin.leaf().is_some_and(|leaf| leaf.entry_count() == sorted);
         let mut place = match self.place {
-            // Nowhere yet, but at an end of a leaf: it has no key to be located by, and what came
-            // to the leaf since is newer than the view.
-            Some(place) if !self.is_set => place,
-            Some(place) if self.pin.leaf().is_some_and(|leaf| leaf.entry_count() == sorted) => {
-                place
-            }
+            // From nowhere there is no key to look for again; what came meanwhile no view sees.
+            Some(place) if is_sorted || !self.is_set => place,
             _ => self.locate(),
         };
         loop {
@@ -270,10 +267,11 @@ impl Position {
     /// Pins the neighbouring leaf; false when there is none.
     fn enter_next_leaf(&mut self, tree: &Tree, way: Way) -> Result<bool> {
         let Some(leaf) = self.pin.leaf() else { return Ok(false) };
-        match way {
+        let border = match way {
             Way::Forward => {
                 let Some(high) = leaf.range().high.clone() else { return Ok(false) };
                 tree.find_leaf(Target::At(&high), &mut self.pin)?;
+                high
             }
             Way::Backward => {
                 let low = leaf.range().low.clone();
@@ -281,10 +279,29 @@ impl Position {
                     return Ok(false);
                 }
                 tree.find_leaf(Target::Before(&low), &mut self.pin)?;
+                low
             }
+        };
+        let begins_there = self.pin.leaf().is_some_and(|leaf| match way {
+            Way::Forward => leaf.range().low == border,
+            Way::Backward => leaf.range().high.as_ref() == Some(&border),
+        });
+        if begins_there {
+            self.enter(way);
+        } else {
+            self.enter_at(&border);
         }
-        self.enter(way);
         Ok(true)
+    }
+
+    /// On a leaf that was just pinned and covers more than what lies beyond `border`, because it got
+    /// the keys of a neighbour that was removed: it may even be the one that we come from.
+    fn enter_at(&mut self, border: &[u8]) {
+        let Some(leaf) = self.pin.leaf() else { return };
+        leaf.sort_entries_into(&mut self.order);
+        let (Ok(slot) | Err(slot)) = leaf.image().search(border);
+        let entry = self.order.partition_point(|number| entry_key(leaf, *number) < border);
+        self.place = Some(Place { slot, entry, on_slot: false, on_entry: false });
     }
 }
 

@@ -19,12 +19,14 @@ impl Tree {
         let structure = self.structure.lock();
         let guard = epoch::pin();
         let Some(home) = latched.home() else { return };
+        // Before any index leads past it; see `kill`.
+        latched.kill();
         let mut path = self.path_to(home, &range.low, &guard);
         // An index whose only child goes, goes too.
         let mut emptied = Vec::new();
         while let Some(parent) = path.last()
             && let State::Index(index) = parent.state(&guard)
-            && index.len() == 1
+            && index.child_count() == 1
         {
             emptied.extend(path.pop());
         }
@@ -57,7 +59,7 @@ impl Tree {
     ) -> bool {
         let State::Index(index) = parent.state(guard) else { return false };
         let Some(at) = index.position(victim) else { return false };
-        let image = slots_of(index.image(), &[0..at, at + 1..index.len()]);
+        let image = slots_of(index.image(), &[0..at, at + 1..index.child_count()]);
         let mut children = index.children().to_vec();
         children.remove(at);
         let install =
@@ -79,7 +81,7 @@ impl Tree {
     ) -> bool {
         let mut reference = neighbour;
         while let State::Index(index) = reference.state(guard) {
-            reference = index.child(if first { 0 } else { index.len() - 1 });
+            reference = index.child(if first { 0 } else { index.child_count() - 1 });
         }
         let mut pin = self.shared.new_pin();
         if !pin.pin(reference) {
@@ -111,8 +113,9 @@ impl Tree {
             only.range.high = range.high.clone();
         }
         let wider = self.leaf_from(only, home);
-        install();
+        // First the leaf, so that whoever is led here finds the wider range.
         latched.replace_with(wider, &self.shared.hazards);
+        install();
         if let Err(error) = self.free_overflow(&folded.dropped) {
             tracing::warn!(%error, "a dropped value's space could not be freed");
         }
@@ -122,7 +125,7 @@ impl Tree {
     /// A root with one child that is an index in memory takes that index over.
     fn shrink_root(&self, guard: &Guard, _structure: &Structure<'_>) {
         while let State::Index(root) = self.root.state(guard)
-            && root.len() == 1
+            && root.child_count() == 1
             && let State::Index(only) = root.child(0).state(guard)
         {
             let child = root.child(0);
@@ -142,7 +145,7 @@ impl Tree {
     }
 
     fn copy_index(&self, index: &Index) -> Box<Index> {
-        let image = slots_of(index.image(), &[0..index.len()]);
+        let image = slots_of(index.image(), std::slice::from_ref(&(0..index.child_count())));
         self.new_index(image, index.children().into())
     }
 }

@@ -26,19 +26,20 @@ impl Tree {
         while let State::Index(index) = reference.state(&guard) {
             let first = index.find(from);
             let in_memory = |slot: usize| !matches!(index.child(slot).state(&guard), State::Disk);
-            let is_idle = reference.level() < self.root.level() && !(0..index.len()).any(in_memory);
+            let is_idle =
+                reference.level() < self.root.level() && !(0..index.child_count()).any(in_memory);
             if is_idle {
                 swept.idle_index = Some(reference.level());
             }
             let mut next = first + 1;
             if reference.level() == 1 {
                 next = first;
-                while next < index.len() && swept.cold.len() < cold_max {
+                while next < index.child_count() && swept.cold.len() < cold_max {
                     self.consider(index.child(next), &mut swept.cold);
                     next += 1;
                 }
             }
-            if next < index.len() {
+            if next < index.child_count() {
                 let mut separator = Vec::new();
                 index.separator_into(next, &mut separator);
                 swept.next = Some(separator);

@@ -8,7 +8,7 @@ use crate::base::ids::TxnId;
 use crate::block::overflow::{OverflowRef, free_value};
 use crate::page::{Latched, Leaf, PageRef, PinnedLeaf, State};
 use crate::reconcile::{FoldRules, Folded, FoldedLeaf, fold};
-use crate::sync::epoch;
+use crate::sync::{epoch, is_left_out};
 
 impl Tree {
     /// Calls `change` with the leaf of `key`, latched, alive and marked dirty; then rebuilds the
@@ -27,7 +27,7 @@ impl Tree {
             let Some(leaf) = pin.leaf() else { continue };
             let mut latched = leaf.latch();
             let Some(home) = latched.home() else { continue };
-            if !home.is_dirty() {
+            if !home.is_dirty() && !is_left_out!(WriteWithoutMark) {
                 self.mark_dirty(key, &self.structure.lock());
             }
             leaf.touch();
@@ -85,7 +85,8 @@ impl Tree {
         let readable = std::cell::OnceCell::new();
         let is_superseded = |newer: TxnId, older: TxnId| {
             let snapshots = readable.get_or_init(|| transactions.readable());
-            !snapshots.iter().any(|snapshot| snapshot.sees(older) && !snapshot.sees(newer))
+            is_left_out!(FoldForgetsSnapshots)
+                || !snapshots.iter().any(|snapshot| snapshot.sees(older) && !snapshot.sees(newer))
         };
         let rules = FoldRules {
             oldest: transactions.oldest(),
@@ -119,6 +120,9 @@ impl Tree {
 
     /// Frees the extents of values that nobody can see any more.
     pub(super) fn free_overflow(&self, dropped: &[Vec<u8>]) -> Result<()> {
+        if dropped.is_empty() || self.shared.replaced.take_over(dropped) {
+            return Ok(());
+        }
         for bytes in dropped {
             let value = OverflowRef::decode(&mut Reader::new(bytes)).ok_or_else(|| {
                 let label = self.shared.blocks.label();

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::{Arc, Condvar, Mutex, is_left_out};
 
 /// How full the cache is, in words that say what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,9 +30,12 @@ pub struct Cache {
     /// Written by every charge and release, read by whoever asks for pressure. Relaxed: the sum
     /// orders nothing but itself.
     bytes_used: AtomicU64,
-    /// How many threads sleep on `room`; read by releases to skip the notification.
+    /// How many threads wait for `room`. Written by them; read by releases, to skip the
+    /// notification.
     waiters: AtomicUsize,
     room: Condvar,
+    /// Guards nothing but the step from a waiter's look at the sum to its sleep. A leaf of the
+    /// lock order.
     room_lock: Mutex<()>,
 }
 
@@ -75,21 +78,31 @@ impl Cache {
 
     /// Sleeps until the cache is no longer full, or `time` has passed; true when there is room.
     pub fn wait_for_room(&self, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
-        // SeqCst: announces the waiter before it looks at the sum. Pairs with `release`, which
-        // lowers the sum before it looks for waiters: one of the two sees the other.
-        self.waiters.fetch_add(1, Ordering::SeqCst);
+        let start = Instant::now();
+        // Relaxed: the exchange on the sum, below, publishes it.
+        self.waiters.fetch_add(1, Ordering::Relaxed);
         let mut guard = self.room_lock.lock();
-        while self.bytes_used.load(Ordering::SeqCst) > self.bytes_max() {
-            let left = deadline.saturating_duration_since(Instant::now());
+        while self.bytes_used_or_announced() > self.bytes_max() {
+            let left = time.saturating_sub(start.elapsed());
             if left.is_zero() {
                 break;
             }
             guard = self.room.wait_timeout(guard, left).0;
         }
         drop(guard);
-        self.waiters.fetch_sub(1, Ordering::SeqCst);
+        self.waiters.fetch_sub(1, Ordering::Relaxed);
         self.pressure() < Pressure::Full
+    }
+
+    /// The bytes it holds, asked by a waiter that has counted itself: a release that lowers the sum
+    /// later than this sees the waiter.
+    fn bytes_used_or_announced(&self) -> u64 {
+        if is_left_out!(WaiterLooksWithoutExchange) {
+            return self.bytes_used.load(Ordering::SeqCst);
+        }
+        // Release, and a read-modify-write of the very sum: either the release's came first, and
+        // this returns the lowered sum, or it comes later and acquires what we released.
+        self.bytes_used.fetch_add(0, Ordering::AcqRel)
     }
 
     fn charge(&self, bytes: u64) {
@@ -97,11 +110,14 @@ impl Cache {
     }
 
     fn release(&self, bytes: u64) {
-        // SeqCst: see `wait_for_room`.
-        let before = self.bytes_used.fetch_sub(bytes, Ordering::SeqCst);
+        // AcqRel: pairs with the waiter's exchange in `bytes_used_or_announced`.
+        let before = self.bytes_used.fetch_sub(bytes, Ordering::AcqRel);
         debug_assert!(before >= bytes, "released {bytes} of {before} charged bytes");
-        if self.waiters.load(Ordering::SeqCst) > 0 {
-            drop(self.room_lock.lock());
+        if self.waiters.load(Ordering::Relaxed) > 0 {
+            // The waiter looked before the sum fell, and sleeps before it lets the lock go.
+            if !is_left_out!(ReleaseWithoutRoomLock) {
+                drop(self.room_lock.lock());
+            }
             self.room.notify_all();
         }
     }

@@ -49,9 +49,14 @@ pub struct Parts<'d> {
     pub next_table: &'d dyn Fn() -> TableId,
     /// Writes the catalog's entries: called with the function that writes a tree, and the rows that
     /// the snapshot counts in each table.
-    pub write_tables:
-        &'d dyn Fn(&mut dyn FnMut(&Tree) -> Result<TreeRoot>, &[(TableId, u64)]) -> Result<()>,
+    pub write_tables: &'d WriteTables<'d>,
 }
+
+/// Writes every table, given how, and the rows that the snapshot counts in each.
+pub type WriteTables<'w> = dyn Fn(&mut WriteTree<'_>, &[(TableId, u64)]) -> Result<()> + 'w;
+
+/// Writes a tree, and says where its root is.
+pub type WriteTree<'w> = dyn FnMut(&Tree) -> Result<TreeRoot> + 'w;
 
 /// Takes a checkpoint. Only one at a time.
 ///

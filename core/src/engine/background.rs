@@ -53,6 +53,10 @@ impl Bell {
         self.evictor.notify_all();
     }
 
+    fn has_ended(&self) -> bool {
+        self.rung.lock().ended
+    }
+
     /// Sleeps until the keeper is rung for or `time` has passed; false at the end.
     fn wait_keeper(&self, time: Duration) -> bool {
         let mut rung = self.rung.lock();
@@ -137,7 +141,10 @@ fn keep(inner: &Inner) {
 fn evict(inner: &Inner) {
     while inner.bell.wait_evictor() {
         let mut fruitless = 0;
-        while inner.shared.cache.pressure() >= Pressure::Background && fruitless < 4 {
+        while inner.shared.cache.pressure() >= Pressure::Background
+            && fruitless < 4
+            && !inner.bell.has_ended()
+        {
             match inner.evict_step() {
                 Ok(step) if step.evicted > 0 => fruitless = 0,
                 Ok(step) => fruitless += usize::from(step.went_round),

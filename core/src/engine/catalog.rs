@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
 use crate::base::options::{Compression, TableOptions};
 use crate::block::Address;
-use crate::btree::{Position, Shared, Tree};
+use crate::btree::{LEVELS_MAX, Position, Shared, Tree};
 use crate::checkpoint::TreeRoot;
 use crate::page::{Everything, Home, UpdateKind, ValueRef};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -122,7 +122,10 @@ impl Entry {
         let metadata = text(reader.prefixed()?)?;
         let root = match flags & FLAG_ROOT {
             0 => None,
-            _ => Some((Address::decode(&mut reader)?, reader.u8()?)),
+            _ => {
+                let address = Address::decode(&mut reader)?;
+                Some((address, reader.u8().filter(|level| *level <= LEVELS_MAX)?))
+            }
         };
         let rows = reader.varint()?;
         let logged = flags & FLAG_LOGGED != 0;

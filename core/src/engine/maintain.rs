@@ -6,9 +6,8 @@ use super::Inner;
 use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TableId;
 use crate::base::options::OpenMode;
-use crate::btree::Tree;
 use crate::cache::Pressure;
-use crate::checkpoint::{self, Parts, TreeRoot};
+use crate::checkpoint::{self, Parts, WriteTree};
 use crate::evict::Step;
 use crate::sync::atomic::Ordering;
 
@@ -38,13 +37,17 @@ impl Inner {
     fn has_changed(&self) -> bool {
         let log = self.committer.log();
         let log_start = self.shared.blocks.superblock().root.log_start;
-        self.catalog.tree().is_dirty()
+        // Relaxed: whoever asks holds the lock that its writers hold.
+        self.unfinished.load(Ordering::Relaxed)
+            || self.catalog.tree().is_dirty()
             || log.is_some_and(|log| log.end() > log_start)
             || self.catalog.with_trees(|trees| trees.iter().any(|tree| tree.is_dirty()))
     }
 
     fn take_checkpoint(&self, count: &mut u32) -> Result<()> {
         *count += 1;
+        // Until it is durable nothing else tells: the pages that it has written are clean.
+        self.unfinished.store(true, Ordering::Relaxed);
         let next_table = || self.next_table();
         checkpoint::take(&Parts {
             blocks: &self.shared.blocks,
@@ -56,13 +59,15 @@ impl Inner {
             catalog: self.catalog.tree(),
             next_table: &next_table,
             write_tables: &|write_tree, counts| self.write_tables(write_tree, counts),
-        })
+        })?;
+        self.unfinished.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Writes every table, and its row of the catalog where that changed.
     fn write_tables(
         &self,
-        write_tree: &mut dyn FnMut(&Tree) -> Result<TreeRoot>,
+        write_tree: &mut WriteTree<'_>,
         counts: &[(TableId, u64)],
     ) -> Result<()> {
         for table in self.catalog.all() {
@@ -76,19 +81,26 @@ impl Inner {
     }
 
     /// Whether enough was written since the last checkpoint for the next.
+    ///
+    /// Counted from the log's end at the last checkpoint, not from where replay would start: a large
+    /// transaction under way holds that back, and checkpoints one after the other would not move it.
     pub(super) fn wants_checkpoint(&self) -> bool {
         let limit = self.options.checkpoint_log_bytes;
         let blocks = &self.shared.blocks;
         let log_bytes = self
             .committer
             .log()
-            .map_or(0, |log| log.bytes_since(blocks.superblock().root.log_start));
+            .map_or(0, |log| log.bytes_since(blocks.superblock().root.log_through));
         log_bytes >= limit
             || blocks.allocated_since_checkpoint_bytes() >= limit * FILE_VOLUME_FACTOR
     }
 
-    /// Moves eviction's clock by one step.
+    /// Moves eviction's clock by one step; not beside or after a close, because the file may be
+    /// another process's to write then.
     pub(super) fn evict_step(&self) -> Result<Step> {
+        let Some(_gate) = self.gate.try_read().filter(|gate| !**gate) else {
+            return Ok(Step { evicted: 0, went_round: true });
+        };
         // The catalog's lock keeps the trees from being dropped.
         self.catalog.with_trees(|trees| self.clock.step(trees))
     }

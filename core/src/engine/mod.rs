@@ -7,6 +7,7 @@
 
 mod background;
 mod catalog;
+mod edges;
 mod maintain;
 mod open;
 mod replay;
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     /// One checkpoint, or drop of a table, at a time. Counts the checkpoints.
     checkpointing: Mutex<u32>,
+    /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
+    unfinished: AtomicBool,
     bell: Arc<background::Bell>,
     lock: Mutex<Option<DatabaseLock>>,
 }
@@ -78,12 +81,12 @@ impl Closer {
             // The threads, the lock and the file's future are the parent's.
             return Ok(());
         }
-        let outcome = self.inner.close();
+        // Before the lock on the file goes: afterwards it may be another process's to write.
         for thread in self.threads.lock().drain(..) {
-            // A thread that panicked has latched its reason; `close` has reported it.
+            // A thread that panicked has latched its reason; `close` reports it.
             let _ = thread.join();
         }
-        outcome
+        self.inner.close()
     }
 }
 
@@ -194,3 +197,6 @@ impl Inner {
         TableId(self.next_table.load(Ordering::Relaxed))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -12,7 +12,7 @@ use crate::base::ids::{Lsn, TableId};
 use crate::base::options::{DatabaseOptions, Durability, OpenMode, TableOptions};
 use crate::base::stats::Stats;
 use crate::block::{self, Blocks, Superblock};
-use crate::btree::{Loads, Shared, Tree};
+use crate::btree::{LEVELS_MAX, Loads, Replaced, Shared, Tree};
 use crate::cache::Cache;
 use crate::evict::Clock;
 use crate::io::lock::{DatabaseLock, LockRequest};
@@ -126,10 +126,11 @@ impl Engine {
             cache: Arc::new(Cache::new(options.cache_bytes_max)),
             stats,
             loads: Arc::new(Loads::default()),
+            replaced: Arc::new(Replaced::default()),
         };
         let catalog = Catalog::new(catalog_tree(&superblock, &shared)?);
         let greatest = catalog.load(&shared, &label)?;
-        let next_table = superblock.root.next_table.0.max(greatest.0 + 1);
+        let next_table = superblock.root.next_table.0.max(greatest.0.saturating_add(1));
         let origin = origin(&*storage, name, &superblock, &blocks);
         let survey = match writable {
             true => recovery::survey(origin, &blocks)?,
@@ -153,11 +154,15 @@ impl Engine {
             gate: RwLock::new(false),
             closed: AtomicBool::new(false),
             checkpointing: Mutex::new(0),
+            unfinished: AtomicBool::new(false),
             bell,
             options,
         };
         if needs_recovery && writable {
+            inner.shared.replaced.hold_back();
             recovery::replay(origin, &survey, &mut Replay::new(&inner))?;
+            let replaced = inner.shared.replaced.let_go();
+            inner.catalog.tree().free_long_values(replaced)?;
         }
         if writable && survey.log_is_there() {
             // The checkpoint makes what was replayed durable and names the new epoch; only then the
@@ -230,9 +235,10 @@ fn has_log(storage: &dyn Storage, name: &str) -> Result<bool> {
 
 fn catalog_tree(superblock: &Superblock, shared: &Shared) -> Result<Tree> {
     let root = superblock.root;
-    let level = u8::try_from(root.catalog_level).map_err(|_| {
-        let label = shared.blocks.label();
-        Error::corrupt(label, 0, "levels of the catalog", "fewer than 256", root.catalog_level)
+    let level = u8::try_from(root.catalog_level).ok().filter(|level| *level <= LEVELS_MAX);
+    let level = level.ok_or_else(|| {
+        let (label, most) = (shared.blocks.label(), format!("at most {LEVELS_MAX}"));
+        Error::corrupt(label, 0, "levels of the catalog", most, root.catalog_level)
     })?;
     let home = root.catalog_root.map(|address| (Home::at(address, root.catalog_rows), level));
     let options = TableOptions { logged: false, ..TableOptions::default() };

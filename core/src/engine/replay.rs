@@ -4,10 +4,8 @@ use hashbrown::HashMap;
 
 use super::catalog::Entry;
 use super::{Inner, OpenTable};
-use crate::base::codec::Reader;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
-use crate::block::overflow::{OverflowRef, addresses};
 use crate::page::{PinnedLeaf, UpdateKind};
 use crate::recovery::Apply;
 use crate::sync::Arc;
@@ -38,7 +36,7 @@ impl Apply for Replay<'_> {
         let (kind, bytes) = match change.verb {
             Verb::Put(value) => (UpdateKind::Inline, value),
             Verb::PutOverflow(reference) => {
-                claim_again(inner, reference)?;
+                inner.shared.replaced.revive(reference);
                 (UpdateKind::Overflow, reference)
             }
             Verb::Remove => (UpdateKind::Tombstone, &[][..]),
@@ -70,7 +68,7 @@ impl Apply for Replay<'_> {
             self.inner.catalog.insert(entry, &self.inner.shared);
         }
         self.tables.remove(&id);
-        self.inner.next_table.fetch_max(id.0 + 1, Ordering::Relaxed);
+        self.inner.next_table.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
         Ok(())
     }
 
@@ -79,16 +77,7 @@ impl Apply for Replay<'_> {
         let Some(table) = self.inner.catalog.get_by_id(id) else { return Ok(()) };
         let name = Arc::<str>::from(table.name());
         drop(table);
-        self.inner.remove_table(&name)
+        let table = self.inner.catalog.remove(&name)?;
+        self.inner.discard(&table)
     }
-}
-
-/// The image may hold the value already, and an earlier record of this replay may have replaced it there
-/// and freed its space.
-fn claim_again(inner: &Inner, reference: &[u8]) -> Result<()> {
-    let blocks = &inner.shared.blocks;
-    let value = OverflowRef::decode(&mut Reader::new(reference)).ok_or_else(|| {
-        Error::corrupt(&inner.label, 0, "reference of a long value", "an address", "none")
-    })?;
-    addresses(blocks, &value)?.iter().try_for_each(|address| blocks.claim(address).map(drop))
 }

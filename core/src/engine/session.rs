@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::edges::Edges;
 use super::{Inner, OpenTable};
 use crate::base::codec::Reader;
 use crate::base::error::{Error, Result, RollbackReason};
@@ -12,7 +13,7 @@ use crate::btree::{Landing, Position, Target, Tree};
 use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
-use crate::txn::{Existing, Transaction, Wrote};
+use crate::txn::{Existing, Transaction, Write, Wrote};
 
 /// Runs operations on an open database, one at a time. It may move between threads.
 pub struct Session {
@@ -25,6 +26,8 @@ pub struct Session {
     failed: bool,
     /// What cursors see outside a transaction, from their first placed read on.
     snapshot: Option<SnapshotGuard>,
+    /// Where the transaction's first and last rows are.
+    edges: Edges,
 }
 
 /// What [`Session::get_cached`] found without the disk.
@@ -41,7 +44,15 @@ pub enum Cached<R> {
 impl Session {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let pin = inner.shared.new_pin();
-        Self { inner, pin, transaction: None, alone: None, failed: false, snapshot: None }
+        Self {
+            inner,
+            pin,
+            transaction: None,
+            alone: None,
+            edges: Edges::default(),
+            failed: false,
+            snapshot: None,
+        }
     }
 
     // Reading.
@@ -209,12 +220,16 @@ impl Session {
         if self.failed {
             return Err(Error::invalid("the transaction has failed; roll it back"));
         }
+        let write = Write { key, value, wanted };
         let outcome = match self.inner.make_room() {
             Err(error) => Err(error),
             Ok(()) if self.transaction.is_some() => {
-                self.write_in_transaction(table.tree(), key, value, wanted, look)
+                if value.is_some() {
+                    self.edges.put(table.id(), key);
+                }
+                self.write_in_transaction(table.tree(), write, look)
             }
-            Ok(()) => self.write_alone(table.tree(), key, value, wanted, look),
+            Ok(()) => self.write_alone(table.tree(), write, look),
         };
         self.pin.release();
         self.inner.relieve();
@@ -227,15 +242,13 @@ impl Session {
     fn write_in_transaction(
         &mut self,
         tree: &Arc<Tree>,
-        key: &[u8],
-        value: Option<&[u8]>,
-        wanted: Existing,
+        write: Write<'_>,
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<bool> {
         let Some(transaction) = &mut self.transaction else { return Ok(false) };
         let _gate = self.inner.enter()?;
         let committer = &self.inner.committer;
-        match transaction.write(tree, key, value, wanted, committer, &mut self.pin, look)? {
+        match transaction.write(tree, write, committer, &mut self.pin, look)? {
             Wrote::Done(_) => Ok(true),
             Wrote::Unwanted => Ok(false),
             Wrote::Conflict(_) => {
@@ -249,9 +262,7 @@ impl Session {
     fn write_alone(
         &mut self,
         tree: &Arc<Tree>,
-        key: &[u8],
-        value: Option<&[u8]>,
-        wanted: Existing,
+        write: Write<'_>,
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<bool> {
         loop {
@@ -259,8 +270,7 @@ impl Session {
             let alone =
                 self.alone.get_or_insert_with(|| Transaction::new(None, &inner.shared.cache));
             let gate = inner.enter()?;
-            let wrote =
-                alone.write(tree, key, value, wanted, &inner.committer, &mut self.pin, look);
+            let wrote = alone.write(tree, write, &inner.committer, &mut self.pin, look);
             match wrote {
                 Ok(Wrote::Done(_)) => {
                     alone.commit(&inner.committer, &mut self.pin)?;
@@ -325,6 +335,7 @@ impl Session {
     pub fn commit(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
+        self.edges.forget();
         if std::mem::take(&mut self.failed) && transaction.has_written() {
             transaction.rollback(&mut self.pin)?;
             return Err(Error::invalid(
@@ -350,6 +361,7 @@ impl Session {
     pub fn rollback(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
+        self.edges.forget();
         self.failed = false;
         let outcome = transaction.rollback(&mut self.pin);
         self.pin.release();
@@ -395,7 +407,18 @@ impl Session {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn next(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
-        self.placed(|view| at.next(table.tree(), view))
+        if at.is_set() || self.transaction.is_none() {
+            return self.placed(|view| at.next(table.tree(), view));
+        }
+        let front = self.edges.front(table.id()).map(<[u8]>::to_vec);
+        let found = self.placed(|view| match front {
+            Some(front) => Ok(at.seek(table.tree(), &front, view)? != Landing::End),
+            None => at.next(table.tree(), view),
+        })?;
+        if let Some(key) = at.key().filter(|_| found) {
+            self.edges.found_front(table.id(), key);
+        }
+        Ok(found)
     }
 
     /// Goes to the previous key; from nowhere, to the last.
@@ -403,7 +426,21 @@ impl Session {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn prev(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
-        self.placed(|view| at.prev(table.tree(), view))
+        if at.is_set() || self.transaction.is_none() {
+            return self.placed(|view| at.prev(table.tree(), view));
+        }
+        let back = self.edges.back(table.id()).map(<[u8]>::to_vec);
+        let found = self.placed(|view| match back {
+            Some(back) => Ok(at.find(table.tree(), &back, view)? || {
+                at.go_before(table.tree(), &back)?;
+                at.prev(table.tree(), view)?
+            }),
+            None => at.prev(table.tree(), view),
+        })?;
+        if let Some(key) = at.key().filter(|_| found) {
+            self.edges.found_back(table.id(), key);
+        }
+        Ok(found)
     }
 
     fn placed<R>(&mut self, go: impl FnOnce(&ReadView<'_>) -> Result<R>) -> Result<R> {

@@ -7,6 +7,8 @@ use super::{Engine, Inner};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
 use crate::base::options::TableOptions;
+use crate::cache::Pressure;
+use crate::evict::Clock;
 use crate::sync::atomic::Ordering;
 use crate::txn::kind;
 
@@ -95,22 +97,21 @@ impl Engine {
 }
 
 impl Inner {
-    /// Takes the table out of the catalog and frees its space. Only one caller at a time, and no
+    /// Frees the space of a table that was taken out of the catalog. Only one caller at a time, and no
     /// checkpoint beside it.
-    pub(super) fn remove_table(&self, name: &str) -> Result<()> {
-        let table = self.catalog.remove(name)?;
-        self.discard(&table)
-    }
-
-    /// Frees the space of a table that was taken out of the catalog.
-    fn discard(&self, table: &Table) -> Result<()> {
+    pub(super) fn discard(&self, table: &Table) -> Result<()> {
         self.catalog.put(table.name(), None)?;
         self.shared.transactions.forget_table(table.tree().id());
         let tree = table.tree();
         let mut long_values = HashSet::new();
         let mut next = Some(Box::default());
+        let clock = Clock::default();
         while let Some(key) = next {
             next = tree.collect_long_values(&key, &mut long_values)?;
+            // Eviction does not find the table any more, so its pages are evicted here.
+            if self.shared.cache.pressure() >= Pressure::Background {
+                clock.step(std::slice::from_ref(tree))?;
+            }
         }
         tree.free_blocks()?;
         tree.free_long_values(long_values)

@@ -163,7 +163,7 @@ fn child_does_not_keep_its_parents_lock_alive() {
             // Lives until the test lets go of its end of the pipe.
             i32::from((&waits).read_to_end(&mut Vec::new()).is_err())
         });
-        std::mem::forget((lock, grandchild));
+        let _kept = std::mem::ManuallyDrop::new((lock, grandchild));
         0
     });
     drop((says, waits));

@@ -17,6 +17,8 @@ use super::arena::{ArenaSlice, copy_bytes};
 use super::update::Update;
 use crate::format::key_head;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::sync::life::Life;
+use crate::sync::{is_left_out, ordering};
 
 /// How many entries the first array holds; each next one doubles.
 #[cfg(not(loom))]
@@ -29,6 +31,7 @@ pub struct Entry {
     /// The newest version. Written by latch holders, read by everybody.
     chain: AtomicPtr<Update>,
     key: ArenaSlice<u8>,
+    life: Life,
 }
 
 impl Entry {
@@ -47,14 +50,16 @@ impl Entry {
         let update = self.chain.load(Ordering::Acquire);
         // SAFETY: a chain is never empty, and its updates live in the arena of the leaf that
         // `self` is borrowed from.
-        unsafe { &*update }
+        let update = unsafe { &*update };
+        update.life.touch();
+        update
     }
 
     /// Puts `update` in front. The caller holds the latch and made `update` with the newest
     /// version as its older one.
     pub(super) fn prepend(&self, update: NonNull<Update>) {
         // Release: publishes the update's fields. Pairs with the Acquire load in `newest`.
-        self.chain.store(update.as_ptr(), Ordering::Release);
+        self.chain.store(update.as_ptr(), ordering!(Ordering::Release, PrependRelaxed));
     }
 
     /// The newest version as a link for the next one.
@@ -70,6 +75,7 @@ struct Entries {
     count: AtomicU32,
     heads: ArenaSlice<AtomicU64>,
     slots: ArenaSlice<AtomicPtr<Entry>>,
+    life: Life,
 }
 
 /// The insert list of one leaf.
@@ -88,7 +94,9 @@ impl Delta {
         // Acquire: the arrays' content is seen. Pairs with the Release store in `grow`.
         let entries = self.entries.load(Ordering::Acquire);
         // SAFETY: arrays live in the arena of the leaf that `self` is a field of.
-        unsafe { entries.as_ref() }
+        let entries = unsafe { entries.as_ref() }?;
+        entries.life.touch();
+        Some(entries)
     }
 
     /// How many keys changed.
@@ -138,8 +146,8 @@ impl Delta {
         key: &[u8],
         update: NonNull<Update>,
     ) {
-        let entry = arena
-            .alloc(Entry { chain: AtomicPtr::new(update.as_ptr()), key: copy_bytes(arena, key) });
+        let chain = AtomicPtr::new(update.as_ptr());
+        let entry = arena.alloc(Entry { chain, key: copy_bytes(arena, key), life: Life::new() });
         let entries = match self.entries() {
             Some(entries) if entries.len() < entries.capacity() => entries,
             full => self.grow(arena, full),
@@ -148,11 +156,15 @@ impl Delta {
         // SAFETY: (1) the arrays live in the arena of the leaf that `self` is a field of; (2) all
         // writes to them are atomic.
         let (heads, slots) = unsafe { (entries.heads.get(), entries.slots.get()) };
+        let count = index as u32 + 1;
+        if is_left_out!(AppendCountFirst) {
+            entries.count.store(count, Ordering::Release);
+        }
         heads[index].store(key_head(key, prefix_len), Ordering::Relaxed);
         slots[index].store(entry, Ordering::Relaxed);
         // Release: publishes the head, the slot, the entry and its first update. Pairs with the
         // Acquire load in `Entries::len`.
-        entries.count.store(index as u32 + 1, Ordering::Release);
+        entries.count.store(count, ordering!(Ordering::Release, AppendRelaxed));
     }
 
     fn grow<'p>(&'p self, arena: &Bump, full: Option<&Entries>) -> &'p Entries {
@@ -172,10 +184,11 @@ impl Delta {
             count: AtomicU32::new(count as u32),
             heads: ArenaSlice::of(heads),
             slots: ArenaSlice::of(slots),
+            life: Life::new(),
         });
         let pointer: *mut Entries = entries;
         // Release: publishes the arrays. Pairs with the Acquire load in `entries`.
-        self.entries.store(pointer, Ordering::Release);
+        self.entries.store(pointer, ordering!(Ordering::Release, GrowRelaxed));
         // SAFETY: just carved from the arena of the leaf that `self` is a field of.
         unsafe { &*pointer }
     }
@@ -209,7 +222,9 @@ impl Entries {
         // Relaxed: published by the Acquire load of the count that made the caller ask.
         let entry = slot.load(Ordering::Relaxed);
         // SAFETY: null beyond the count; else carved from this arena and never freed before it.
-        unsafe { entry.as_ref() }
+        let entry = unsafe { entry.as_ref() }?;
+        entry.life.touch();
+        Some(entry)
     }
 
     fn compare(&self, heads: &[AtomicU64], a: usize, b: usize) -> KeyOrder {

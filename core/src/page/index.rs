@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use super::reference::PageRef;
 use crate::cache::Charge;
 use crate::format::PageImage;
+use crate::sync::life::{Life, Mortal};
 
 /// An internal page in memory.
 pub struct Index {
@@ -16,6 +17,13 @@ pub struct Index {
     /// As many as the image has slots. The last index that names a reference owns it.
     children: Box<[NonNull<PageRef>]>,
     _charge: Charge,
+    life: Life,
+}
+
+impl Mortal for Index {
+    fn life(&self) -> &Life {
+        &self.life
+    }
 }
 
 // SAFETY: the references behind the pointers are `Sync`, shared by all threads, and are freed
@@ -29,7 +37,7 @@ impl Index {
     pub fn new(image: PageImage, children: Box<[NonNull<PageRef>]>, charge: Charge) -> Self {
         assert_eq!(image.len(), children.len(), "an index has a child for each separator");
         assert!(!children.is_empty(), "an index has a child");
-        Self { image, children, _charge: charge }
+        Self { image, children, _charge: charge, life: Life::new() }
     }
 
     /// The separators.
@@ -39,7 +47,7 @@ impl Index {
     }
 
     /// How many children it has; at least one.
-    pub fn len(&self) -> usize {
+    pub fn child_count(&self) -> usize {
         self.children.len()
     }
 
@@ -53,7 +61,9 @@ impl Index {
     pub fn child(&self, slot: usize) -> &PageRef {
         // SAFETY: a reference outlives every index that names it: it is retired through the epoch
         // together with the last one, and `self` is borrowed under a guard or the structure lock.
-        unsafe { self.children[slot].as_ref() }
+        let child = unsafe { self.children[slot].as_ref() };
+        child.life().touch();
+        child
     }
 
     /// The number of the child where `key` belongs.

@@ -8,6 +8,7 @@
 //! from it (layer `reconcile`) and puts those in its place (layer `btree`); this one is then dead:
 //! readers that hold it go on reading what their snapshots see, writers start again.
 
+use std::cell::Cell as Flag;
 use std::ptr::NonNull;
 
 use bumpalo::Bump;
@@ -20,6 +21,7 @@ use crate::base::ids::TxnId;
 use crate::cache::{Cache, Charge};
 use crate::format::{Cell, PageImage, Tag, common_prefix, key_head};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use crate::sync::life::{Life, Mortal};
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// The keys that belong to a leaf: `low..high`, without end when there is no `high`.
@@ -76,6 +78,13 @@ pub struct Leaf {
     heat: AtomicU8,
     writer: Mutex<Writer>,
     charge: Charge,
+    life: Life,
+}
+
+impl Mortal for Leaf {
+    fn life(&self) -> &Life {
+        &self.life
+    }
 }
 
 /// What only latch holders touch.
@@ -171,6 +180,7 @@ impl Leaf {
                 arena_bytes_max,
             }),
             charge: Charge::new(cache, bytes),
+            life: Life::new(),
         })
     }
 
@@ -248,9 +258,9 @@ impl Leaf {
         if self.delta.len() > 0
             && let Some(entry) = self.delta.find(key_head(key, self.prefix_len), key)
         {
-            match self.entry_value(entry, view) {
-                Some(found) => return found,
-                None => {} // no version of the chain is visible: what the image says holds
+            // If no version of the chain is visible, what the image says holds.
+            if let Some(found) = self.entry_value(entry, view) {
+                return found;
             }
         }
         match self.image.search(key) {
@@ -300,12 +310,12 @@ impl Leaf {
 
     /// Waits for the right to write here.
     pub fn latch(&self) -> Latched<'_> {
-        Latched { leaf: self, writer: self.writer.lock() }
+        Latched::new(self, self.writer.lock())
     }
 
     /// The right to write here, if nobody has it now.
     pub fn try_latch(&self) -> Option<Latched<'_>> {
-        self.writer.try_lock().map(|writer| Latched { leaf: self, writer })
+        self.writer.try_lock().map(|writer| Latched::new(self, writer))
     }
 }
 
@@ -322,19 +332,30 @@ pub struct Newest<'p> {
 pub struct Latched<'p> {
     leaf: &'p Leaf,
     writer: MutexGuard<'p, Writer>,
+    /// The leaf was killed under this very latch, and its home is not retired yet.
+    killed: Flag<bool>,
 }
 
 impl<'p> Latched<'p> {
+    fn new(leaf: &'p Leaf, writer: MutexGuard<'p, Writer>) -> Self {
+        Self { leaf, writer, killed: Flag::new(false) }
+    }
+
     /// The leaf.
     pub fn leaf(&self) -> &'p Leaf {
         self.leaf
     }
 
-    /// The reference that names the leaf; none when it was replaced meanwhile.
+    /// The reference that names the leaf; none when somebody else replaced it meanwhile.
     pub fn home(&self) -> Option<&PageRef> {
-        // SAFETY: a reference is retired only after its leaf was killed, which takes the latch that
-        // `self` holds.
-        (!self.leaf.is_dead()).then(|| unsafe { self.leaf.home.as_ref() })
+        if self.leaf.is_dead() && !self.killed.get() {
+            return None;
+        }
+        // SAFETY: a reference is retired only by who killed its leaf, which takes the latch that
+        // `self` holds; and if that was us, it is the last thing done with `self`, by value.
+        let home = unsafe { self.leaf.home.as_ref() };
+        home.life().touch();
+        Some(home)
     }
 
     /// The newest version of `key` that was not rolled back.
@@ -387,6 +408,7 @@ impl<'p> Latched<'p> {
         bytes: &[u8],
     ) {
         let leaf = self.leaf;
+        debug_assert!(leaf.covers(key), "a key outside of its leaf's range");
         let arena = &self.writer.arena;
         match entry {
             Some(entry) => {
@@ -458,9 +480,15 @@ impl<'p> Latched<'p> {
             self.writer.arena_bytes_max.max(self.writer.arena.allocated_bytes() * 2);
     }
 
-    /// The leaf is replaced, or leaves memory: its word says so already.
+    /// The leaf is about to be replaced, or to leave memory. Comes before the first word or index
+    /// that leads past the leaf: whoever gets past it may commit there, and a reader that holds
+    /// this leaf and sees that commit in its snapshot must find out that it has to look again.
     pub fn kill(&self) {
-        // Release: pairs with the Acquire in `Leaf::is_dead`.
-        self.leaf.dead.store(true, Ordering::Release);
+        if !self.leaf.is_dead() {
+            self.killed.set(true);
+            // Release: pairs with the Acquire in `Leaf::is_dead`. Who missed it there, but takes a
+            // snapshot behind a commit beyond this leaf, sees it by way of the word and the commit.
+            self.leaf.dead.store(true, Ordering::Release);
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::ptr::NonNull;
 use super::leaf::{Leaf, ValueRef};
 use super::reference::PageRef;
 use crate::reclaim::HazardSlot;
+use crate::sync::is_left_out;
+use crate::sync::life::Mortal;
 
 /// A hazard slot, and the leaf that it protects now.
 pub struct PinnedLeaf {
@@ -35,13 +37,12 @@ impl PinnedLeaf {
         // The protocol: publish the pointer that was read, then read the word again. The fence in
         // `publish` pairs with the scanner's: either we see the changed word, or it sees us.
         self.slot.publish(leaf.cast());
-        if reference.leaf() == Some(leaf) {
-            self.leaf = Some(leaf);
-            true
-        } else {
-            self.release();
-            false
+        let unchanged = is_left_out!(PinWithoutSecondLook) || reference.leaf() == Some(leaf);
+        self.leaf = unchanged.then_some(leaf);
+        if !unchanged {
+            self.slot.clear();
         }
+        unchanged
     }
 
     /// The leaf that is held.
@@ -50,7 +51,9 @@ impl PinnedLeaf {
         // SAFETY: whoever replaces or evicts the leaf changes the word before it scans the hazards;
         // `pin` saw the word unchanged after it had published, so every later scan finds the
         // slot, which is not cleared while `self` is borrowed.
-        self.leaf.map(|leaf| unsafe { leaf.as_ref() })
+        let leaf = self.leaf.map(|leaf| unsafe { leaf.as_ref() })?;
+        leaf.life().touch();
+        Some(leaf)
     }
 
     /// Remembers a value that `choose` finds on the leaf, until the leaf is let go; true when it

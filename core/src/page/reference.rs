@@ -13,14 +13,19 @@
 //! The word owns the page. A reference itself is owned by the index that names it, and is retired
 //! through the epoch when the last index that named it is.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::index::Index;
 use super::leaf::Leaf;
+use super::replace::retire_leaf;
 use crate::block::Address;
+use crate::reclaim::HazardDomain;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sync::epoch::Guard;
+use crate::sync::life::{Life, Mortal};
+use crate::sync::{is_left_out, ordering};
 
 const DISK: usize = 0;
 const LOADING: usize = 1;
@@ -41,6 +46,13 @@ pub struct PageRef {
     level: AtomicU8,
     /// Where the page is on disk. Written under the structure lock, or by who is loading.
     home: Mutex<Home>,
+    life: Life,
+}
+
+impl Mortal for PageRef {
+    fn life(&self) -> &Life {
+        &self.life
+    }
 }
 
 /// Where a page is on disk, and what is known of it without reading it.
@@ -83,19 +95,21 @@ impl LoadClaim {
     pub fn reference(&self) -> &PageRef {
         // SAFETY: who unlinks a reference changes its word from `Disk` or from a page in memory;
         // while we hold it in `Loading` nobody can.
-        unsafe { self.reference.as_ref() }
+        let reference = unsafe { self.reference.as_ref() };
+        reference.life.touch();
+        reference
     }
 
     /// Installs the leaf that was read.
     pub fn install_leaf(self, leaf: Box<Leaf>) {
-        self.reference().install_leaf(leaf);
-        std::mem::forget(self);
+        // Not dropped: that would put the page back on disk.
+        ManuallyDrop::new(self).reference().install_leaf(leaf);
     }
 
     /// Installs the internal page that was read.
     pub fn install_index(self, index: Box<Index>) {
-        self.reference().install_index(index);
-        std::mem::forget(self);
+        // Not dropped: that would put the page back on disk.
+        ManuallyDrop::new(self).reference().install_index(index);
     }
 }
 
@@ -138,6 +152,7 @@ impl PageRef {
             dirty: AtomicBool::new(dirty),
             level: AtomicU8::new(level),
             home: Mutex::new(home),
+            life: Life::new(),
         })
     }
 
@@ -153,7 +168,10 @@ impl PageRef {
             LEAF => NonNull::new(page.cast::<Leaf>()).map_or(State::Dead, State::Leaf),
             // SAFETY: the pointer came from `Box::into_raw`, and who takes an index out of a word
             // retires it through the epoch, so it outlives the guard.
-            INDEX => unsafe { page.cast::<Index>().as_ref() }.map_or(State::Dead, State::Index),
+            INDEX => unsafe { page.cast::<Index>().as_ref() }.map_or(State::Dead, |index| {
+                index.life().touch();
+                State::Index(index)
+            }),
             _ => State::Dead,
         }
     }
@@ -171,12 +189,20 @@ impl PageRef {
 
     fn store_word(&self, page: *mut u8, tag: usize) {
         // Release: publishes the page. Pairs with the Acquire loads in `state` and `leaf`.
-        self.word.store(page.map_addr(|address| address | tag), Ordering::Release);
+        let word = page.map_addr(|address| address | tag);
+        self.word.store(word, ordering!(Ordering::Release, WordRelaxed));
     }
 
     fn exchange(&self, from: usize, to: usize) -> bool {
         let (from, to) =
             (std::ptr::without_provenance_mut(from), std::ptr::without_provenance_mut(to));
+        if is_left_out!(ClaimWithoutExchange) {
+            let was = self.word.load(Ordering::Acquire);
+            if was == from {
+                self.word.store(to, Ordering::Release);
+            }
+            return was == from;
+        }
         // AcqRel: whoever wins sees what the last owner of the page did to `home`.
         self.word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
@@ -263,21 +289,28 @@ impl PageRef {
         self.dirty.store(dirty, Ordering::Relaxed);
     }
 
-    /// Frees the page that the word owns, and all below it. Only for whoever owns the whole tree.
-    pub fn free_below(&mut self) {
+    /// Frees the page that the word owns, and all below it. Only for whoever owns the whole tree. A
+    /// leaf that somebody still holds is freed when it is let go.
+    pub fn free_below(&mut self, hazards: &HazardDomain) {
         // Acquire: whoever installed the page may have been another thread.
         let word = self.word.swap(std::ptr::without_provenance_mut(DEAD), Ordering::Acquire);
         let page = word.map_addr(|address| address & !TAG_MASK);
         match word.addr() & TAG_MASK {
-            // SAFETY: the word owned the page, and `&mut self` says that nobody else is here.
-            LEAF => drop(unsafe { Box::from_raw(page.cast::<Leaf>()) }),
+            LEAF => {
+                let Some(leaf) = NonNull::new(page.cast::<Leaf>()) else { return };
+                // Whoever holds it must not go home from there.
+                // SAFETY: the word owned the leaf, and it is not retired yet.
+                unsafe { leaf.as_ref() }.latch().kill();
+                // SAFETY: the word does not name it any more, and was the only one.
+                unsafe { retire_leaf(leaf, hazards) };
+            }
             INDEX => {
-                // SAFETY: as above.
+                // SAFETY: the word owned the index, and `&mut self` says that nobody descends.
                 let index = unsafe { Box::from_raw(page.cast::<Index>()) };
                 for child in index.children() {
                     // SAFETY: the last index that names a reference owns it.
                     let mut child = unsafe { Box::from_raw(child.as_ptr()) };
-                    child.free_below();
+                    child.free_below(hazards);
                 }
             }
             _ => {}

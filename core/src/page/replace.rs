@@ -1,6 +1,6 @@
 //! Putting pages in place of others: the writer's half of the hazard and epoch protocols.
 //!
-//! Each function here changes the word first, then marks the old page dead, then retires it: leaves
+//! Each function here marks a leaf dead first, then changes the word, then retires the old page: leaves
 //! through the hazard scan, indexes and references through the epoch.
 
 use std::ptr::NonNull;
@@ -11,6 +11,7 @@ use super::reference::{Home, PageRef};
 use crate::reclaim::HazardDomain;
 use crate::sync::Arc;
 use crate::sync::epoch::Guard;
+use crate::sync::{is_left_out, life};
 
 impl Latched<'_> {
     /// Puts `new` in the leaf's place.
@@ -39,22 +40,36 @@ impl Latched<'_> {
 
     fn change_word(self, hazards: &Arc<HazardDomain>, change: impl FnOnce(&PageRef)) {
         let Some(home) = self.home() else { return };
-        change(home);
-        self.kill();
+        if is_left_out!(KillAfterWord) {
+            change(home);
+            self.kill();
+        } else {
+            self.kill();
+            change(home);
+        }
         let leaf = NonNull::from(self.leaf());
-        let bytes = self.leaf().charged_bytes() as usize;
         drop(self);
-        // SAFETY: the word that led to the leaf was changed above, under the latch, so it is
-        // retired once; `free_leaf` gets what `install_leaf` took out of a box.
-        unsafe { hazards.retire(leaf.cast(), bytes, free_leaf) };
+        // SAFETY: the word that led to the leaf was changed above, under the latch, by whoever
+        // killed it, so once.
+        unsafe { retire_leaf(leaf, hazards) };
     }
+}
+
+/// # Safety
+/// 1. No word names the leaf any more, and it is retired once.
+/// 2. It was installed by `PageRef::install_leaf`.
+pub(super) unsafe fn retire_leaf(leaf: NonNull<Leaf>, hazards: &HazardDomain) {
+    // SAFETY: (1) it is alive until it is retired, below.
+    let bytes = unsafe { leaf.as_ref() }.charged_bytes() as usize;
+    // SAFETY: (1) is the caller's; by (2) `free_leaf` gets what was taken out of a box.
+    unsafe { hazards.retire(leaf.cast(), bytes, free_leaf) };
 }
 
 /// # Safety
 /// 1. `leaf` came from `Box::<Leaf>::into_raw`, and is freed once.
 unsafe fn free_leaf(leaf: *mut ()) {
     // SAFETY: (1) is the caller's.
-    drop(unsafe { Box::from_raw(leaf.cast::<Leaf>()) });
+    life::free(unsafe { Box::from_raw(leaf.cast::<Leaf>()) });
 }
 
 /// Frees a reference once no descent can stand on it.
@@ -64,18 +79,22 @@ fn retire_reference(reference: NonNull<PageRef>, guard: &Guard) {
     // (2) dropping a reference frees memory and nothing else. It came from a box.
     unsafe {
         guard.defer(move || {
-            drop(Box::from_raw(std::ptr::with_exposed_provenance_mut::<PageRef>(address)));
+            life::free(Box::from_raw(std::ptr::with_exposed_provenance_mut::<PageRef>(address)));
         });
     }
 }
 
 /// Frees an index, but not the children it names, once no descent can stand in it.
 fn retire_index(index: NonNull<Index>, guard: &Guard) {
+    if is_left_out!(IndexFreedInline) {
+        // SAFETY: none; this is what the model shows.
+        return life::free(unsafe { Box::from_raw(index.as_ptr()) });
+    }
     let address = index.as_ptr().expose_provenance();
     // SAFETY: as in `retire_reference`.
     unsafe {
         guard.defer(move || {
-            drop(Box::from_raw(std::ptr::with_exposed_provenance_mut::<Index>(address)));
+            life::free(Box::from_raw(std::ptr::with_exposed_provenance_mut::<Index>(address)));
         });
     }
     guard.flush();

@@ -8,6 +8,7 @@ use super::arena::{ArenaSlice, copy_bytes};
 use super::view::{Verdict, View};
 use crate::base::ids::TxnId;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::life::Life;
 
 /// What a version says of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub struct Update {
     older: Option<NonNull<Update>>,
     kind: UpdateKind,
     bytes: ArenaSlice<u8>,
+    pub(super) life: Life,
 }
 
 impl Update {
@@ -41,7 +43,8 @@ impl Update {
         older: Option<NonNull<Update>>,
     ) -> NonNull<Update> {
         let bytes = copy_bytes(arena, bytes);
-        NonNull::from(arena.alloc(Update { txn: AtomicU64::new(txn.0), older, kind, bytes }))
+        let txn = AtomicU64::new(txn.0);
+        NonNull::from(arena.alloc(Update { txn, older, kind, bytes, life: Life::new() }))
     }
 
     /// The transaction that wrote it, or [`TxnId::ABORTED`].
@@ -74,7 +77,9 @@ impl Update {
     pub fn older(&self) -> Option<&Update> {
         // SAFETY: older versions were carved from the same arena, before this one, and are never
         // mutated but through their atomics.
-        self.older.map(|update| unsafe { update.as_ref() })
+        let older = self.older.map(|update| unsafe { update.as_ref() })?;
+        older.life.touch();
+        Some(older)
     }
 }
 

@@ -38,9 +38,12 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
-    use crate::sync::{Arc, Mutex};
+    use crate::sync::Mutex;
 
-    type Destroy = Box<dyn FnOnce()>;
+    struct Destroy(Box<dyn FnOnce()>);
+
+    // SAFETY: by the contract of `defer` it may run on any thread.
+    unsafe impl Send for Destroy {}
 
     struct Registry {
         pinned: usize,
@@ -48,8 +51,10 @@ mod imp {
     }
 
     loom::lazy_static! {
-        static ref REGISTRY: Arc<Mutex<Registry>> =
-            Arc::new(Mutex::new(Registry { pinned: 0, deferred: Vec::new() }));
+        // Not behind an `Arc`: after a failure statics are dropped outside the execution, where
+        // loom's cannot count.
+        static ref REGISTRY: Mutex<Registry> =
+            Mutex::new(Registry { pinned: 0, deferred: Vec::new() });
     }
 
     /// Proof that the current thread is pinned.
@@ -67,7 +72,7 @@ mod imp {
         /// # Safety
         /// As the real one.
         pub unsafe fn defer<F: FnOnce() + 'static>(&self, destroy: F) {
-            REGISTRY.lock().deferred.push(Box::new(destroy));
+            REGISTRY.lock().deferred.push(Destroy(Box::new(destroy)));
         }
 
         /// Nothing to do here.
@@ -81,7 +86,7 @@ mod imp {
             if registry.pinned == 0 {
                 let ready = std::mem::take(&mut registry.deferred);
                 drop(registry);
-                ready.into_iter().for_each(|destroy| destroy());
+                ready.into_iter().for_each(|destroy| (destroy.0)());
             }
         }
     }

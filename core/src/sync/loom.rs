@@ -5,7 +5,6 @@ use std::time::Duration;
 
 pub use loom::sync::Arc;
 pub use loom::sync::atomic;
-pub use loom::thread;
 
 /// See `real.rs`.
 #[derive(Debug, Default)]
@@ -77,26 +76,5 @@ impl Condvar {
     /// See `real.rs`.
     pub fn notify_all(&self) {
         self.0.notify_all();
-    }
-}
-
-/// See `real.rs`.
-#[derive(Debug, Default)]
-pub struct RwLock<T>(loom::sync::RwLock<T>);
-
-impl<T> RwLock<T> {
-    /// See `real.rs`.
-    pub fn new(value: T) -> Self {
-        Self(loom::sync::RwLock::new(value))
-    }
-
-    /// See `real.rs`.
-    pub fn read(&self) -> loom::sync::RwLockReadGuard<'_, T> {
-        self.0.read().unwrap_or_else(|poison| poison.into_inner())
-    }
-
-    /// See `real.rs`.
-    pub fn write(&self) -> loom::sync::RwLockWriteGuard<'_, T> {
-        self.0.write().unwrap_or_else(|poison| poison.into_inner())
     }
 }

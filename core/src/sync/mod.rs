@@ -15,9 +15,42 @@ mod imp;
 mod imp;
 
 pub mod epoch;
+pub mod life;
 mod padded;
 #[cfg(loom)]
 pub mod weaken;
 
-pub use imp::{Arc, Condvar, Mutex, MutexGuard, RwLock, atomic, thread};
+/// Whether the running model leaves a step of its protocol out: a negative control. In every build
+/// but a loom one it is the constant `false`.
+macro_rules! is_left_out {
+    ($weakness:ident) => {{
+        #[cfg(loom)]
+        {
+            $crate::sync::weaken::is($crate::sync::weaken::Weakness::$weakness)
+        }
+        #[cfg(not(loom))]
+        {
+            false
+        }
+    }};
+}
+
+/// A memory ordering, or `Relaxed` in a model that leaves it out.
+macro_rules! ordering {
+    ($ordering:expr, $weakness:ident) => {
+        if $crate::sync::is_left_out!($weakness) {
+            $crate::sync::atomic::Ordering::Relaxed
+        } else {
+            $ordering
+        }
+    };
+}
+
+pub(crate) use is_left_out;
+pub(crate) use ordering;
+
+pub use imp::{Arc, Condvar, Mutex, MutexGuard, atomic};
+// No layer that is modelled uses these.
+#[cfg(not(loom))]
+pub use imp::{RwLock, thread};
 pub use padded::Padded;

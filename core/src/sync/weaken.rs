@@ -28,6 +28,64 @@ pub enum Weakness {
     RowCountsApart,
     /// Whoever ends a transaction looks for waiters before it ends it, not after.
     WaitersLookedForEarly,
+    /// A leaf is used although its word was not read again after the hazard was published.
+    PinWithoutSecondLook,
+    /// The store of a reference's word releases nothing: neither leaf nor index is published.
+    WordRelaxed,
+    /// A leaf is marked dead after its word, or its parent's index, leads past it.
+    KillAfterWord,
+    /// An index that was replaced is freed at once.
+    IndexFreedInline,
+    /// A page on disk is claimed by a load and a store.
+    ClaimWithoutExchange,
+    /// Who waits for another's read draws its ticket after its second look.
+    LoadTicketLate,
+    /// The insert list counts an entry before it is in its slot.
+    AppendCountFirst,
+    /// The store of the insert list's count releases nothing.
+    AppendRelaxed,
+    /// The store of the insert list's longer arrays releases nothing.
+    GrowRelaxed,
+    /// The store of an update chain's head releases nothing.
+    PrependRelaxed,
+    /// A fold takes every version that has a newer one for superseded.
+    FoldForgetsSnapshots,
+    /// A leaf is called clean although it changed while it was written.
+    CleanWithoutRecount,
+    /// Eviction writes what a checkpoint's snapshot may not see.
+    EvictionWritesAll,
+    /// A write does not mark its leaf dirty.
+    WriteWithoutMark,
+    /// Who waits for room reads the sum by a plain load.
+    WaiterLooksWithoutExchange,
+    /// Who releases bytes wakes waiters without their lock.
+    ReleaseWithoutRoomLock,
+    /// A reservation releases nothing.
+    ReserveRelaxed,
+    /// The log's end is loaded without acquiring.
+    EndRelaxed,
+    /// A registration's end releases nothing.
+    DeregisterRelaxed,
+    /// The registered bounds are loaded without acquiring.
+    BoundRelaxed,
+    /// The lowest registered position looks at the log's end last.
+    EndReadLast,
+    /// A registration's bound is not read before the reservation.
+    BoundTooHigh,
+    /// The store of the filled position releases nothing.
+    FilledStoreRelaxed,
+    /// The filled position is loaded without acquiring.
+    FilledLoadRelaxed,
+    /// A filled position wakes nobody.
+    FillWithoutWake,
+    /// A failure wakes nobody.
+    FailWithoutWake,
+    /// A leader does not say that it leads.
+    LeaderUnannounced,
+    /// What was filled early is forgotten.
+    EarlyForgotten,
+    /// The end of a sync wakes nobody.
+    SyncWithoutWake,
 }
 
 thread_local! {

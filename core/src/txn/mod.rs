@@ -16,5 +16,5 @@ mod write;
 
 pub use commit::Committer;
 pub use record::{Change, Malformed, Payload, Verb, kind};
-pub use transaction::Transaction;
+pub use transaction::{Transaction, Write};
 pub use write::{Existing, Wrote};

@@ -15,6 +15,17 @@ use crate::mvcc::{ReadView, SnapshotGuard};
 use crate::page::{PinnedLeaf, UpdateKind, ValueRef};
 use crate::sync::Arc;
 
+/// What is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'w> {
+    /// The key.
+    pub key: &'w [u8],
+    /// Its new value; without one it is deleted.
+    pub value: Option<&'w [u8]>,
+    /// Which state of the key is wanted.
+    pub wanted: Existing,
+}
+
 /// Changes are written to the log ahead of the commit when there are so many bytes of them.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -76,16 +87,14 @@ impl Transaction {
         committed.saturating_add_signed(own)
     }
 
-    /// Writes `value` to `key`, or deletes it without one. `look` sees the value that was there.
+    /// Writes to a key of `tree`. `look` sees the value that was there.
     ///
     /// # Errors
     /// What reading and writing gives; the transaction must be rolled back then.
     pub fn write(
         &mut self,
         tree: &Arc<Tree>,
-        key: &[u8],
-        value: Option<&[u8]>,
-        wanted: Existing,
+        Write { key, value, wanted }: Write<'_>,
         committer: &Committer,
         pin: &mut PinnedLeaf,
         look: &mut dyn FnMut(ValueRef<'_>),

@@ -18,7 +18,7 @@ use crate::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, is_left_out, ordering};
 
 /// Registrations that have a slot of their own; more go to a locked list. Few under a model
 /// checker, where each costs a scheduling point.
@@ -105,7 +105,7 @@ impl Positions {
     #[inline]
     pub fn end(&self) -> Lsn {
         // Acquire: pairs with the Release of `reserve`; see `lowest_registered`.
-        Lsn(self.end.0.load(Acquire))
+        Lsn(self.end.0.load(ordering!(Acquire, EndRelaxed)))
     }
 
     /// Everything before this position is copied.
@@ -113,7 +113,7 @@ impl Positions {
     pub fn filled(&self) -> Lsn {
         // Acquire: pairs with the Release in `fill`; whoever syncs through this position must
         // see the copies that came before it.
-        Lsn(self.filled.0.load(Acquire))
+        Lsn(self.filled.0.load(ordering!(Acquire, FilledLoadRelaxed)))
     }
 
     /// Everything before this position is durable.
@@ -126,7 +126,7 @@ impl Positions {
     /// Registers a bound at or below every position that the caller reserves from now on.
     #[inline]
     pub fn register(&self) -> Ticket {
-        let bound = self.end().0;
+        let bound = self.end().0 + if is_left_out!(BoundTooHigh) { 8 } else { 0 };
         let hint = slot_hint();
         for step in 0..SLOTS {
             let index = (hint + step) % SLOTS;
@@ -159,7 +159,7 @@ impl Positions {
         if let Some(slot) = self.slots.get(index) {
             // Release: whoever finds the slot free (Acquire in `lowest_registered`) sees the
             // commit in the snapshot that it takes afterwards.
-            slot.0.store(FREE, Release);
+            slot.0.store(FREE, ordering!(Release, DeregisterRelaxed));
         } else if let Some(entry) = self.overflow.lock().get_mut(index.wrapping_sub(SLOTS)) {
             *entry = FREE;
         }
@@ -171,13 +171,16 @@ impl Positions {
         // The end is read first. A commit whose bound we do not find below either registered
         // and deregistered before (then it is visible), or reserves after this load: had its
         // reserve come before, this Acquire load would have seen it, and its bound with it.
-        let mut lowest = self.end().0;
+        let mut lowest = if is_left_out!(EndReadLast) { u64::MAX } else { self.end().0 };
         for slot in &self.slots {
             // Acquire: pairs with the Release in `deregister`.
-            lowest = lowest.min(slot.0.load(Acquire));
+            lowest = lowest.min(slot.0.load(ordering!(Acquire, BoundRelaxed)));
         }
         for &bound in self.overflow.lock().iter() {
             lowest = lowest.min(bound);
+        }
+        if is_left_out!(EndReadLast) {
+            lowest = lowest.min(self.end().0);
         }
         Lsn(lowest)
     }
@@ -187,7 +190,7 @@ impl Positions {
     pub fn reserve(&self, size_bytes: u64) -> Reserved<'_> {
         // AcqRel: the Release publishes the caller's bound to `lowest_registered`; as a
         // read-modify-write it also passes on what earlier reservers published.
-        let start = self.end.0.fetch_add(size_bytes, AcqRel);
+        let start = self.end.0.fetch_add(size_bytes, ordering!(AcqRel, ReserveRelaxed));
         Reserved { positions: self, start, end: start + size_bytes, settled: false }
     }
 
@@ -201,17 +204,19 @@ impl Positions {
         }
         fill.filled = end;
         while let Some(&Reverse((next, next_end))) = fill.early.peek() {
-            if next != fill.filled {
+            if next != fill.filled || is_left_out!(EarlyForgotten) {
                 break;
             }
             fill.early.pop();
             fill.filled = next_end;
         }
         // Release: pairs with the Acquire in `filled`.
-        self.filled.0.store(fill.filled, Release);
+        self.filled.0.store(fill.filled, ordering!(Release, FilledStoreRelaxed));
         drop(fill);
         // Without waiters this is one load: the system is called only when somebody is parked.
-        self.fill_moved.notify_all();
+        if !is_left_out!(FillWithoutWake) {
+            self.fill_moved.notify_all();
+        }
     }
 
     /// Parks until everything before `end` is copied.
@@ -261,7 +266,7 @@ impl Positions {
             }
             leading = self.sync_done.wait(leading);
         }
-        *leading = true;
+        *leading = !is_left_out!(LeaderUnannounced);
         drop(leading);
         let lead = Lead { positions: self, done: false };
         lead.run(sync)
@@ -297,7 +302,9 @@ impl Positions {
         drop(fill);
         // Who waits for a leader needs no word from us: the leader is done in any case, and
         // they look at the flag then.
-        self.fill_moved.notify_all();
+        if !is_left_out!(FailWithoutWake) {
+            self.fill_moved.notify_all();
+        }
     }
 }
 
@@ -335,7 +342,9 @@ impl Drop for Lead<'_> {
             self.positions.fail(died("while it synced the log"));
         }
         *self.positions.leading.lock() = false;
-        self.positions.sync_done.notify_all();
+        if !is_left_out!(SyncWithoutWake) {
+            self.positions.sync_done.notify_all();
+        }
     }
 }
 

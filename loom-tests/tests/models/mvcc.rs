@@ -1,5 +1,4 @@
 //! Models 7 and 13: snapshots are whole, the bounds keep their word, and row counts agree.
-#![cfg(loom)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Models 1 and 2: a page is not freed under a reader, and nothing retired is forgotten.
-#![cfg(loom)]
 
 use std::ptr::NonNull;
 

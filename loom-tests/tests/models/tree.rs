@@ -1,0 +1,154 @@
+//! Models 3, 5 and 6 on whole trees over a data file in memory: a page is read in once, and a fold
+//! or a split loses and hides nothing.
+
+use loom::sync::Arc;
+use loom::thread;
+use loom_tests::tree::{empty_tree, get, put, put_as, tree_on_disk};
+use loom_tests::{Kept, check_control, check_within};
+use rshelve_core::btree::{Position, Target, Tree};
+use rshelve_core::internals::mvcc::Transactions;
+use rshelve_core::internals::weaken::Weakness;
+use rshelve_core::page::Everything;
+
+/// A value of which three fill a leaf.
+const VALUE: &[u8] = &[b'v'; 24];
+
+/// Two readers of one page on disk: the first reads it in, the second waits for that.
+fn read_once() {
+    let (tree, stats) = tree_on_disk();
+    let tree = Kept::new(tree);
+    let other = {
+        let (tree, mut pin) = (tree.clone(), Kept::new(tree.shared().new_pin()));
+        thread::spawn(move || get(&tree, &mut pin, b"a", &Everything))
+    };
+    let mut pin = Kept::new(tree.shared().new_pin());
+    let here = get(&tree, &mut pin, b"b", &Everything);
+    assert_eq!(here.as_deref(), Some(&b"b"[..]), "a row was not seen");
+    assert_eq!(other.join().unwrap().as_deref(), Some(&b"a"[..]), "a row was not seen");
+    assert_eq!(stats.blocks_read.get(), 1, "a page was not read in once");
+}
+
+/// A tree of two levels, and so many keys that `h` splits the last leaf.
+fn grown_tree() -> Arc<Tree> {
+    let tree = empty_tree();
+    let mut pin = tree.shared().new_pin();
+    for key in [b"a", b"c", b"e", b"f", b"g"] {
+        put(&tree, &mut pin, key, VALUE);
+    }
+    assert_eq!((tree.height(), tree.shared().stats.pages_split.get()), (1, 1));
+    tree
+}
+
+/// A leaf is split, and the parent's index swapped, beside a reader.
+fn split() {
+    let tree = grown_tree();
+    let writer = {
+        let (tree, mut pin) = (tree.clone(), tree.shared().new_pin());
+        thread::spawn(move || put(&tree, &mut pin, b"h", VALUE))
+    };
+    let mut pin = tree.shared().new_pin();
+    for key in [b"g", b"a", b"e"] {
+        assert!(get(&tree, &mut pin, key, &Everything).is_some(), "a row was not found");
+    }
+    writer.join().unwrap();
+    assert_eq!(tree.shared().stats.pages_split.get(), 2);
+    for key in [b"a", b"c", b"e", b"f", b"g", b"h"] {
+        assert!(get(&tree, &mut pin, key, &Everything).is_some(), "a row was lost");
+    }
+}
+
+/// A leaf is split, and a commit goes to one of the new ones, beside a position on the old one: the
+/// next key after a commit that its snapshot sees is that commit's.
+fn split_under_position() {
+    let tree = grown_tree();
+    let mut position = Position::new(tree.shared().new_pin());
+    assert!(position.find(&tree, b"f", &Everything).unwrap());
+    let id = tree.shared().transactions.begin_write();
+    let splitter = {
+        let (tree, mut pin) = (tree.clone(), tree.shared().new_pin());
+        thread::spawn(move || put(&tree, &mut pin, b"h", VALUE))
+    };
+    let writer = {
+        let (tree, mut pin) = (tree.clone(), tree.shared().new_pin());
+        thread::spawn(move || put_as(&tree, &mut pin, id, b"fa", b"new"))
+    };
+    let guard = Transactions::snapshot(&tree.shared().transactions);
+    assert!(position.next(&tree, &**guard.snapshot()).unwrap(), "a row was not found");
+    let expected: &[u8] = if guard.snapshot().sees(id) { b"fa" } else { b"g" };
+    assert_eq!(position.key(), Some(expected), "a position hides a commit");
+    drop(position);
+    splitter.join().unwrap();
+    writer.join().unwrap();
+}
+
+/// A fold beside a writer, and beside a reader with a snapshot: that one keeps what it sees.
+fn fold() {
+    let tree = empty_tree();
+    let mut pin = tree.shared().new_pin();
+    put(&tree, &mut pin, b"k", b"old");
+    let writer = {
+        let (tree, mut pin) = (tree.clone(), tree.shared().new_pin());
+        thread::spawn(move || put(&tree, &mut pin, b"k", b"new"))
+    };
+    let folder = {
+        let (tree, mut pin) = (tree.clone(), tree.shared().new_pin());
+        thread::spawn(move || {
+            tree.find_leaf(Target::At(b"k"), &mut pin).unwrap();
+            let latched = pin.leaf().unwrap().latch();
+            if latched.home().is_some() {
+                tree.rebuild(latched).unwrap();
+            }
+        })
+    };
+    let guard = Transactions::snapshot(&tree.shared().transactions);
+    let first = get(&tree, &mut pin, b"k", &**guard.snapshot());
+    assert!(first.is_some(), "a row was not found");
+    let again = get(&tree, &mut pin, b"k", &**guard.snapshot());
+    assert_eq!(first, again, "a snapshot changed its mind");
+    drop(guard);
+    writer.join().unwrap();
+    folder.join().unwrap();
+    let now = get(&tree, &mut pin, b"k", &Everything);
+    assert_eq!(now.as_deref(), Some(&b"new"[..]), "a write was lost");
+}
+
+#[test]
+fn model_3_two_readers_page_in() {
+    check_within("3 two readers page in", 3, read_once);
+}
+
+#[test]
+fn model_3_needs_the_ticket_before_the_second_look() {
+    check_control("3 two readers", Weakness::LoadTicketLate, "deadlock", read_once);
+}
+
+#[test]
+fn model_5_fold() {
+    check_within("5 fold beside a writer and a snapshot", 2, fold);
+}
+
+#[test]
+fn model_5_needs_the_snapshots_versions() {
+    check_control("5 fold", Weakness::FoldForgetsSnapshots, "a snapshot changed its mind", fold);
+}
+
+#[test]
+fn model_6_split() {
+    check_within("6 split", 3, split);
+}
+
+#[test]
+fn model_6_needs_the_epoch() {
+    check_control("6 split", Weakness::IndexFreedInline, "Causality violation", split);
+}
+
+#[test]
+fn model_6_split_under_a_position() {
+    check_within("6 split under a position", 2, split_under_position);
+}
+
+#[test]
+fn model_6_needs_the_mark_before_the_index() {
+    let complaint = "a position hides a commit";
+    check_control("6 position", Weakness::KillAfterWord, complaint, split_under_position);
+}
