@@ -30,10 +30,7 @@ pub struct Results {
 }
 
 /// Runs every round. An engine that fails keeps the figures that it got to.
-///
-/// # Errors
-/// A child that could not be started at all.
-pub fn rounds(command: &Command) -> Outcome<Results> {
+pub fn rounds(command: &Command) -> Results {
     let (mut runs, mut failures) = (Vec::new(), Vec::new());
     for round in 0..command.rounds {
         // Each engine comes first in turn, so that no place in the order is always the same one's.
@@ -42,24 +39,30 @@ pub fn rounds(command: &Command) -> Outcome<Results> {
         order.rotate_left(round % count);
         for engine in order {
             eprintln!("round {} of {}: {engine}", round + 1, command.rounds);
-            let (figures, whole) = child(engine, command)?;
-            if !whole {
-                failures.push(format!("{engine} did not finish round {}", round + 1));
+            let (figures, failure) = child(engine, command).unwrap_or_else(|error| {
+                (Vec::new(), Some(format!("it could not be run: {error}")))
+            });
+            if let Some(why) = failure {
+                failures.push(format!("{engine} did not finish round {}: {why}", round + 1));
             }
             runs.push(Run { engine, round, figures });
         }
     }
-    Ok(Results { command: command.clone(), runs, failures })
+    Results { command: command.clone(), runs, failures }
 }
 
-fn child(engine: &'static str, command: &Command) -> Outcome<(Vec<Figure>, bool)> {
+/// The program of this very process, even where a build has replaced its file meanwhile.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// One engine's figures, and why there are no more of them.
+fn child(engine: &'static str, command: &Command) -> Outcome<(Vec<Figure>, Option<String>)> {
     let Plan { workload, records, cache_bytes, seed, budget, folder } = &command.plan;
     let folder = folder.join(format!("run-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     // What the engine before left for the disk to do is not this one's.
     // SAFETY: it takes nothing and always succeeds.
     unsafe { libc::sync() };
-    let output = Process::new(std::env::current_exe()?)
+    let output = Process::new(PROGRAM)
         .args([workload.name(), "--child", engine])
         .args(["--records", &records.to_string(), "--cache", &cache_bytes.to_string()])
         .args(["--seed", &seed.to_string(), "--budget", &budget.as_secs().to_string()])
@@ -69,5 +72,6 @@ fn child(engine: &'static str, command: &Command) -> Outcome<(Vec<Figure>, bool)
         .output()?;
     fs::remove_dir_all(&folder)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok((text.lines().filter_map(Figure::of_line).collect(), output.status.success()))
+    let failure = (!output.status.success()).then(|| output.status.to_string());
+    Ok((text.lines().filter_map(Figure::of_line).collect(), failure))
 }

@@ -188,6 +188,15 @@ impl<'s> Cursor<'s> {
         Ok(removed)
     }
 
+    /// Removes the record of `key`; false if there is none. The cursor is on no record afterwards.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
+        self.reset();
+        self.session.core().remove(&self.table, key)
+    }
+
     /// Goes to no record, and lets go of the page.
     pub fn reset(&mut self) {
         self.catch_up();

@@ -94,9 +94,7 @@ impl Writer for Cursor<'_> {
     }
 
     fn remove(&mut self, key: &[u8]) -> Outcome<()> {
-        if self.search(key)? {
-            Cursor::remove(self)?;
-        }
+        self.remove_key(key)?;
         Ok(())
     }
 

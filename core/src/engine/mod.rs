@@ -7,6 +7,7 @@
 
 mod background;
 mod catalog;
+mod edges;
 mod maintain;
 mod open;
 mod replay;

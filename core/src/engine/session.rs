@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::edges::Edges;
 use super::{Inner, OpenTable};
 use crate::base::codec::Reader;
 use crate::base::error::{Error, Result, RollbackReason};
@@ -21,12 +22,12 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// For writes that are transactions of their own; kept for its buffers.
     alone: Option<Transaction>,
-    /// The tables that the transaction wrote to, which cannot be dropped before it ends.
-    written: Vec<OpenTable>,
     /// Why the transaction cannot be committed any more.
     failed: bool,
     /// What cursors see outside a transaction, from their first placed read on.
     snapshot: Option<SnapshotGuard>,
+    /// Where the transaction's first and last rows are.
+    edges: Edges,
 }
 
 /// What [`Session::get_cached`] found without the disk.
@@ -48,7 +49,7 @@ impl Session {
             pin,
             transaction: None,
             alone: None,
-            written: Vec::new(),
+            edges: Edges::default(),
             failed: false,
             snapshot: None,
         }
@@ -223,8 +224,8 @@ impl Session {
         let outcome = match self.inner.make_room() {
             Err(error) => Err(error),
             Ok(()) if self.transaction.is_some() => {
-                if !self.written.iter().any(|known| known.id() == table.id()) {
-                    self.written.push(table.clone());
+                if value.is_some() {
+                    self.edges.put(table.id(), key);
                 }
                 self.write_in_transaction(table.tree(), write, look)
             }
@@ -334,7 +335,7 @@ impl Session {
     pub fn commit(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
-        let _written = std::mem::take(&mut self.written);
+        self.edges.forget();
         if std::mem::take(&mut self.failed) && transaction.has_written() {
             transaction.rollback(&mut self.pin)?;
             return Err(Error::invalid(
@@ -360,7 +361,7 @@ impl Session {
     pub fn rollback(&mut self) -> Result<()> {
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
-        let _written = std::mem::take(&mut self.written);
+        self.edges.forget();
         self.failed = false;
         let outcome = transaction.rollback(&mut self.pin);
         self.pin.release();
@@ -406,7 +407,18 @@ impl Session {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn next(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
-        self.placed(|view| at.next(table.tree(), view))
+        if at.is_set() || self.transaction.is_none() {
+            return self.placed(|view| at.next(table.tree(), view));
+        }
+        let front = self.edges.front(table.id()).map(<[u8]>::to_vec);
+        let found = self.placed(|view| match front {
+            Some(front) => Ok(at.seek(table.tree(), &front, view)? != Landing::End),
+            None => at.next(table.tree(), view),
+        })?;
+        if let Some(key) = at.key().filter(|_| found) {
+            self.edges.found_front(table.id(), key);
+        }
+        Ok(found)
     }
 
     /// Goes to the previous key; from nowhere, to the last.
@@ -414,7 +426,21 @@ impl Session {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn prev(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
-        self.placed(|view| at.prev(table.tree(), view))
+        if at.is_set() || self.transaction.is_none() {
+            return self.placed(|view| at.prev(table.tree(), view));
+        }
+        let back = self.edges.back(table.id()).map(<[u8]>::to_vec);
+        let found = self.placed(|view| match back {
+            Some(back) => Ok(at.find(table.tree(), &back, view)? || {
+                at.go_before(table.tree(), &back)?;
+                at.prev(table.tree(), view)?
+            }),
+            None => at.prev(table.tree(), view),
+        })?;
+        if let Some(key) = at.key().filter(|_| found) {
+            self.edges.found_back(table.id(), key);
+        }
+        Ok(found)
     }
 
     fn placed<R>(&mut self, go: impl FnOnce(&ReadView<'_>) -> Result<R>) -> Result<R> {
