@@ -4,15 +4,13 @@ use std::cell::OnceCell;
 use std::ops::Bound;
 use std::sync::Arc;
 
+#[cfg(doc)]
 use rshelve_core::base::error::Error;
 use rshelve_core::btree::{Landing, Position};
 use rshelve_core::engine::{Cached, OpenTable, Session};
 
 use crate::pool::Pool;
 use crate::{Connection, Result, TableOptions};
-
-/// How often a whole-batch transaction is tried again when another transaction was first.
-const TRIES: usize = 64;
 
 /// Rows, as [`Table::scan`] returns them.
 pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
@@ -165,40 +163,13 @@ impl Table {
         }
     }
 
-    /// Applies every change of `batch`, in one transaction: no value deletes the key. Tried again when
-    /// another transaction was first.
+    /// Applies every change of `batch`, in one transaction: no value deletes the key. Other writers of the
+    /// same keys are waited for, up to the time-out.
     ///
     /// # Errors
     /// As [`insert`](Self::insert); nothing of the batch is applied then.
-    pub fn apply(&self, batch: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<()> {
-        self.with(|session| {
-            let mut tries = 0;
-            loop {
-                match self.try_apply(session, batch) {
-                    Err(Error::Rollback { reason: crate::RollbackReason::Conflict })
-                        if tries < TRIES =>
-                    {
-                        tries += 1;
-                    }
-                    outcome => return outcome,
-                }
-            }
-        })
-    }
-
-    fn try_apply(&self, session: &mut Session, batch: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<()> {
-        session.begin()?;
-        for (key, value) in batch {
-            let written = match value {
-                Some(value) => session.put(&self.table, key, value),
-                None => session.remove(&self.table, key).map(|_| ()),
-            };
-            if let Err(error) = written {
-                session.rollback()?;
-                return Err(error);
-            }
-        }
-        session.commit()
+    pub fn apply<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &[(K, Option<V>)]) -> Result<()> {
+        self.with(|session| session.apply(&self.table, batch))
     }
 
     /// How many rows there are; no matter how many, it takes the same time.
@@ -326,7 +297,7 @@ impl Table {
             if keys.is_empty() {
                 return Ok(());
             }
-            let batch: Vec<_> = keys.into_iter().map(|key| (key, None)).collect();
+            let batch: Vec<_> = keys.into_iter().map(|key| (key, None::<&[u8]>)).collect();
             self.apply(&batch)?;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! What Python calls goes through here, so this is where detaching is decided.
 
-use std::mem::ManuallyDrop;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -205,8 +205,8 @@ impl Handle {
     pub fn close(&self) -> Result<(), Refusal> {
         let Some(table) = self.table.swap(None) else { return Ok(()) };
         if self.is_foreign() {
-            // The parent's, and never dropped here: that might write, or unlock, in its name.
-            let _ = ManuallyDrop::new(table);
+            // The parent's: dropping it here might write, or unlock, in the parent's name.
+            let _parents = mem::ManuallyDrop::new(table);
             return Ok(());
         }
         drop(table);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use rshelve::{Compression, DatabaseOptions, Durability, OpenMode};
 
@@ -129,7 +130,11 @@ impl Store {
     }
 
     /// Store and remove (None) many, all or nothing.
-    fn apply(&self, py: Python<'_>, batch: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> PyResult<()> {
+    fn apply(
+        &self,
+        py: Python<'_>,
+        batch: Vec<(PyBackedBytes, Option<PyBackedBytes>)>,
+    ) -> PyResult<()> {
         Ok(self.handle.write(py, |table| table.apply(&batch))?)
     }
 

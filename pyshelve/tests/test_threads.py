@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import rshelve
 
@@ -183,3 +184,24 @@ def test_writeback_from_threads_keeps_one_object_per_key(path: str) -> None:
         _run(*[work] * 4)
     with rshelve.open(path) as shelf:
         assert len(shelf["a"]) == 400
+
+
+def test_updates_of_the_same_keys_wait_for_each_other(path: str) -> None:
+    """Batches in opposite orders, and stores between them: nobody is refused, each batch is whole."""
+    names = [f"key-{number}" for number in range(2000)]
+    with rshelve.open(path) as shelf:
+
+        def update(worker: int) -> None:
+            keys = names if worker % 2 else names[::-1]
+            for turn in range(5):
+                shelf.update((key, (worker, turn)) for key in keys)
+
+        def store(worker: int) -> None:
+            for name in names:
+                shelf[f"{name}-{worker}"] = worker
+                shelf[name] = (worker, 0)
+
+        _run(*(partial(update, number) for number in range(3)), partial(store, 3))
+        shelf.update((key, "last") for key in names)
+        assert {shelf[name] for name in names} == {"last"}
+        assert len(shelf) == 2 * len(names)

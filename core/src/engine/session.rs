@@ -1,5 +1,7 @@
 //! A session: operations one after the other, autocommitted or in a transaction, and cursors' places.
 
+mod batch;
+
 use std::cell::OnceCell;
 
 use super::edges::Edges;

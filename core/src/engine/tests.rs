@@ -1,7 +1,9 @@
-//! Tests of an engine's parts together, in memory and on one thread, where unit tests of the parts cannot
-//! reach.
+//! Tests of an engine's parts together, in memory, where unit tests of the parts cannot reach.
+
+use std::time::Duration;
 
 use super::Engine;
+use crate::base::error::{Error, RollbackReason};
 use crate::base::options::{DatabaseOptions, OpenMode, TableOptions};
 use crate::io::memory::MemoryStorage;
 use crate::sync::Arc;
@@ -43,4 +45,83 @@ fn checkpoint_of_a_last_leaf_ends_beside_a_neighbour_on_disk() {
         engine.checkpoint().expect("the checkpoint ends");
     }
     assert_eq!(session.rows(&table), u64::from(ROWS));
+}
+
+fn changes(keys: impl Iterator<Item = u32>, value: u8) -> Vec<([u8; 4], Option<[u8; 1]>)> {
+    keys.map(|key| (key.to_be_bytes(), Some([value]))).collect()
+}
+
+fn read(engine: &Engine, key: u32) -> Option<Vec<u8>> {
+    let table = engine.table("main").expect("the table is there");
+    let mut session = engine.session().expect("a session opens");
+    session.get(&table, &key.to_be_bytes(), <[u8]>::to_vec).expect("it is read")
+}
+
+/// It once gave up after 64 tries in a row, each on a snapshot that the next write made too old.
+#[test]
+fn batch_waits_for_a_transaction_and_follows_it() {
+    let engine = open(&MemoryStorage::new(), OpenMode::Create);
+    let table = engine.create_table("main", &TableOptions::default()).expect("it is created");
+    let mut first = engine.session().expect("a session opens");
+    first.begin().expect("it begins");
+    first.put(&table, &7_u32.to_be_bytes(), &[1]).expect("it is written");
+    std::thread::scope(|scope| {
+        let batch = scope.spawn(|| {
+            let mut session = engine.session().expect("a session opens");
+            session.apply(&table, &changes(0..10, 2))
+        });
+        while engine.stats().conflicts == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(read(&engine, 0), None, "nothing of the batch shows before its end");
+        first.commit().expect("it commits");
+        batch.join().expect("no panic").expect("the batch is applied");
+    });
+    assert_eq!(read(&engine, 0), Some(vec![2]));
+    assert_eq!(read(&engine, 7), Some(vec![2]), "the batch came second");
+}
+
+#[test]
+fn batch_that_waited_too_long_leaves_nothing() {
+    let options = DatabaseOptions {
+        background: false,
+        timeout: Duration::from_millis(20),
+        ..DatabaseOptions::default()
+    };
+    let storage = Arc::new(MemoryStorage::new());
+    let engine = Engine::open_on(storage, "spam", options).expect("it opens");
+    let table = engine.create_table("main", &TableOptions::default()).expect("it is created");
+    let mut first = engine.session().expect("a session opens");
+    first.begin().expect("it begins");
+    first.put(&table, &7_u32.to_be_bytes(), &[1]).expect("it is written");
+    let mut session = engine.session().expect("a session opens");
+    let outcome = session.apply(&table, &changes(0..10, 2));
+    assert!(
+        matches!(outcome, Err(Error::Rollback { reason: RollbackReason::TimedOut(_) })),
+        "{outcome:?}"
+    );
+    first.commit().expect("it commits");
+    assert_eq!(session.rows(&table), 1);
+    assert_eq!(read(&engine, 0), None);
+}
+
+/// Two batches over the same keys in opposite orders wait for each other; neither may fail.
+#[test]
+fn batches_in_opposite_orders_all_end() {
+    let engine = open(&MemoryStorage::new(), OpenMode::Create);
+    let table = engine.create_table("main", &TableOptions::default()).expect("it is created");
+    let apply = |batch: &[([u8; 4], Option<[u8; 1]>)]| {
+        let mut session = engine.session().expect("a session opens");
+        (0..20).try_for_each(|_| session.apply(&table, batch))
+    };
+    std::thread::scope(|scope| {
+        let up = scope.spawn(|| apply(&changes(0..500, 1)));
+        let down = scope.spawn(|| apply(&changes((0..500).rev(), 2)));
+        up.join().expect("no panic").expect("all are applied");
+        down.join().expect("no panic").expect("all are applied");
+    });
+    let last = read(&engine, 0);
+    assert!((0..500).all(|key| read(&engine, key) == last), "the last batch is whole");
+    let session = engine.session().expect("a session opens");
+    assert_eq!(session.rows(&table), 500);
 }

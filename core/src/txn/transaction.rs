@@ -51,7 +51,8 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// A transaction that sees `snapshot`; without one, a write that is a transaction of its own.
+    /// A transaction that sees `snapshot`; without one it only writes, and its caller keeps the
+    /// trees from being dropped.
     pub fn new(snapshot: Option<SnapshotGuard>, cache: &Arc<Cache>) -> Self {
         Self {
             snapshot,

@@ -29,7 +29,7 @@ pub enum Existing {
 /// Who writes.
 #[derive(Debug)]
 pub struct Own<'t> {
-    /// What a transaction sees; none for a write that is a transaction of its own.
+    /// What a transaction sees; none for one that only writes.
     pub snapshot: Option<&'t Snapshot>,
     /// The writer's id, once it has one.
     pub id: &'t mut Option<TxnId>,
