@@ -13,6 +13,10 @@
 
 pub(crate) mod sync;
 
+#[cfg(loom)]
+#[path = "engine/bell.rs"]
+pub mod bell;
+
 pub mod base;
 pub mod block;
 pub mod btree;
@@ -40,6 +44,8 @@ pub use base::error::{Corruption, Error, Result};
 #[doc(hidden)]
 #[cfg(any(loom, feature = "internals"))]
 pub mod internals {
+    #[cfg(loom)]
+    pub use crate::bell;
     #[cfg(loom)]
     pub use crate::sync::{life::forget_the_dead, weaken};
     pub use crate::{mvcc, reclaim};

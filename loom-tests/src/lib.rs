@@ -39,8 +39,19 @@ pub fn check_control(
     complaint: &str,
     model: impl Fn() + Send + Sync + 'static,
 ) {
+    check_control_within(name, PREEMPTIONS_MAX, weakness, complaint, model);
+}
+
+/// The same with another bound on preemptions.
+pub fn check_control_within(
+    name: &str,
+    preemptions_max: usize,
+    weakness: Weakness,
+    complaint: &str,
+    model: impl Fn() + Send + Sync + 'static,
+) {
     weaken::set(Some(weakness));
-    let outcome = catch_unwind(AssertUnwindSafe(|| explore(PREEMPTIONS_MAX, model)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| explore(preemptions_max, model)));
     weaken::set(None);
     let panic = match outcome {
         Ok((executions, _)) => panic!("{name} holds under {weakness:?}, {executions} executions"),

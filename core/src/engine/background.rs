@@ -4,79 +4,15 @@
 //! reason as the database's failure, so that nobody goes on as if it still worked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Inner;
 use crate::base::error::{Error, Result};
 use crate::base::options::Durability;
 use crate::cache::Pressure;
 use crate::io::SyncPoint;
+use crate::sync::Arc;
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Arc, Condvar, Mutex};
-
-/// What wakes the threads.
-#[derive(Debug, Default)]
-pub(super) struct Bell {
-    rung: Mutex<Rung>,
-    keeper: Condvar,
-    evictor: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Rung {
-    keeper: bool,
-    evictor: bool,
-    ended: bool,
-}
-
-impl Bell {
-    /// The log, or the file, may need attention.
-    pub(super) fn ring_keeper(&self) {
-        self.rung.lock().keeper = true;
-        self.keeper.notify_all();
-    }
-
-    /// The cache fills up.
-    pub(super) fn ring_evictor(&self) {
-        let mut rung = self.rung.lock();
-        if !rung.evictor {
-            rung.evictor = true;
-            drop(rung);
-            self.evictor.notify_all();
-        }
-    }
-
-    /// The threads end.
-    pub(super) fn end(&self) {
-        self.rung.lock().ended = true;
-        self.keeper.notify_all();
-        self.evictor.notify_all();
-    }
-
-    fn has_ended(&self) -> bool {
-        self.rung.lock().ended
-    }
-
-    /// Sleeps until the keeper is rung for or `time` has passed; false at the end.
-    fn wait_keeper(&self, time: Duration) -> bool {
-        let mut rung = self.rung.lock();
-        if !rung.keeper && !rung.ended {
-            rung = self.keeper.wait_timeout(rung, time).0;
-        }
-        rung.keeper = false;
-        !rung.ended
-    }
-
-    /// Sleeps until the evictor is rung for; false at the end.
-    fn wait_evictor(&self) -> bool {
-        let mut rung = self.rung.lock();
-        while !rung.evictor && !rung.ended {
-            rung = self.evictor.wait(rung);
-        }
-        rung.evictor = false;
-        !rung.ended
-    }
-}
 
 /// Starts both threads.
 pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>> {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod background;
+mod bell;
 mod catalog;
 mod edges;
 mod maintain;
@@ -63,7 +64,7 @@ pub(crate) struct Inner {
     checkpointing: Mutex<u32>,
     /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
     unfinished: AtomicBool,
-    bell: Arc<background::Bell>,
+    bell: Arc<bell::Bell>,
     lock: Mutex<Option<DatabaseLock>>,
 }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::background::{self, Bell};
+use super::background;
+use super::bell::Bell;
 use super::catalog::Catalog;
 use super::replay::Replay;
 use super::{Closer, Engine, Inner};

@@ -35,3 +35,6 @@ pub use replace::{
 };
 pub use update::{Update, UpdateKind};
 pub use view::{Everything, Settled, Verdict, View};
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -86,6 +86,10 @@ pub enum Weakness {
     EarlyForgotten,
     /// The end of a sync wakes nobody.
     SyncWithoutWake,
+    /// The background threads are woken before they are told to end.
+    EndAfterWake,
+    /// A step into the next leaf begins at its near end, whatever keys it has.
+    EnterWithoutBorder,
 }
 
 thread_local! {

@@ -95,6 +95,7 @@ fn leave(replace_first: bool) {
                 }));
                 pin.release();
             }
+            pin
         })
     };
     let mut pin = page.pinned();
@@ -106,7 +107,10 @@ fn leave(replace_first: bool) {
     pin.leaf().unwrap().latch().evict(&page.hazards);
     pin.release();
     page.hazards.reclaim();
-    reader.join().unwrap();
+    // Whether it found the leaf or not, it holds nothing.
+    let _idle = reader.join().unwrap();
+    page.hazards.reclaim();
+    assert_eq!(page.hazards.retired_bytes(), 0, "an idle pin holds a leaf");
 }
 
 fn evict() {

@@ -2,13 +2,15 @@
 //! or a split loses and hides nothing.
 
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use loom_tests::tree::{empty_tree, get, put, put_as, tree_on_disk};
-use loom_tests::{Kept, check_control, check_within};
+use loom_tests::{Kept, check_control, check_control_within, check_within};
+use rshelve_core::base::ids::TxnId;
 use rshelve_core::btree::{Position, Target, Tree};
 use rshelve_core::internals::mvcc::Transactions;
 use rshelve_core::internals::weaken::Weakness;
-use rshelve_core::page::Everything;
+use rshelve_core::page::{Everything, PinnedLeaf, UpdateKind, Verdict, View};
 
 /// A value of which three fill a leaf.
 const VALUE: &[u8] = &[b'v'; 24];
@@ -81,6 +83,84 @@ fn split_under_position() {
     writer.join().unwrap();
 }
 
+/// Sees everything, and takes a step at each look that orders nothing. Loom looks for races with the
+/// last access to an atomic only, and whoever changes an index has read it just before: without
+/// a step between a position's look at its leaf and its next descent nobody would come in between.
+struct Stepping<'s>(&'s AtomicUsize);
+
+impl View for Stepping<'_> {
+    fn verdict(&self, id: TxnId) -> Verdict {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Everything.verdict(id)
+    }
+}
+
+/// A leaf whose rows are all deleted goes, and its keys go to its neighbour, beside a position at
+/// `from` that steps over a deleted row from one to the other.
+fn removal_under_position(
+    from: &[u8],
+    deleted: &[&[u8]],
+    move_on: fn(&Tree, &mut Position, &Stepping<'_>),
+) {
+    let tree = empty_tree();
+    let mut pin = tree.shared().new_pin();
+    for key in [b"a", b"c", b"e", b"f"] {
+        put(&tree, &mut pin, key, VALUE);
+    }
+    let steps = Arc::new(AtomicUsize::new(0));
+    let mut position = Position::new(tree.shared().new_pin());
+    assert!(position.find(&tree, from, &Everything).unwrap());
+    for key in deleted {
+        delete(&tree, &mut pin, key);
+    }
+    let remover = {
+        let (tree, steps) = (tree.clone(), steps.clone());
+        thread::spawn(move || {
+            rebuild(&tree, &mut pin, b"e");
+            steps.fetch_add(1, Ordering::Relaxed);
+            pin
+        })
+    };
+    move_on(&tree, &mut position, &Stepping(&steps));
+    position.reset();
+    let mut pin = remover.join().unwrap();
+    tree.find_leaf(Target::At(b"e"), &mut pin).unwrap();
+    assert!(pin.leaf().unwrap().covers(b"a"), "the empty leaf did not go");
+}
+
+fn removal_ahead() {
+    removal_under_position(b"a", &[b"c", b"e", b"f"], |tree, position, view| {
+        assert!(!position.next(tree, view).unwrap(), "a position went back");
+    });
+}
+
+fn removal_behind() {
+    removal_under_position(b"f", &[b"e", b"f"], |tree, position, view| {
+        assert!(position.prev(tree, view).unwrap(), "a row was not found");
+        assert_eq!(position.key(), Some(&b"c"[..]), "a position went on from the wrong end");
+    });
+}
+
+/// Folds the leaf of `key`, as eviction and checkpoints do.
+fn rebuild(tree: &Tree, pin: &mut PinnedLeaf, key: &[u8]) {
+    tree.find_leaf(Target::At(key), pin).unwrap();
+    let latched = pin.leaf().unwrap().latch();
+    if latched.home().is_some() {
+        tree.rebuild(latched).unwrap();
+    }
+}
+
+fn delete(tree: &Tree, pin: &mut PinnedLeaf, key: &[u8]) {
+    let id = tree.shared().transactions.begin_write();
+    tree.write(key, pin, |latched| {
+        latched.put(key, id, UpdateKind::Tombstone, &[]);
+        Ok(())
+    })
+    .unwrap();
+    pin.release();
+    tree.shared().transactions.commit(id, &[]);
+}
+
 /// A fold beside a writer, and beside a reader with a snapshot: that one keeps what it sees.
 fn fold() {
     let tree = empty_tree();
@@ -92,13 +172,7 @@ fn fold() {
     };
     let folder = {
         let (tree, mut pin) = (tree.clone(), tree.shared().new_pin());
-        thread::spawn(move || {
-            tree.find_leaf(Target::At(b"k"), &mut pin).unwrap();
-            let latched = pin.leaf().unwrap().latch();
-            if latched.home().is_some() {
-                tree.rebuild(latched).unwrap();
-            }
-        })
+        thread::spawn(move || rebuild(&tree, &mut pin, b"k"))
     };
     let guard = Transactions::snapshot(&tree.shared().transactions);
     let first = get(&tree, &mut pin, b"k", &**guard.snapshot());
@@ -148,7 +222,20 @@ fn model_6_split_under_a_position() {
 }
 
 #[test]
+fn model_6_removal_under_a_position() {
+    check_within("6 removal ahead of a position", 2, removal_ahead);
+    check_within("6 removal behind a position", 2, removal_behind);
+}
+
+#[test]
+fn model_6_needs_the_border() {
+    let complaint = "a position went back";
+    check_control_within("6 removal", 2, Weakness::EnterWithoutBorder, complaint, removal_ahead);
+}
+
+#[test]
 fn model_6_needs_the_mark_before_the_index() {
     let complaint = "a position hides a commit";
-    check_control("6 position", Weakness::KillAfterWord, complaint, split_under_position);
+    let weakness = Weakness::KillAfterWord;
+    check_control_within("6 position", 2, weakness, complaint, split_under_position);
 }
