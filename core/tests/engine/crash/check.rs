@@ -30,6 +30,16 @@ pub struct Failure {
     pub what: String,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.choice {
+            Some(choice) => write!(f, "power loss at step {} ({choice:?}): ", self.step)?,
+            None => write!(f, "kill at step {}: ", self.step)?,
+        }
+        f.write_str(&self.what)
+    }
+}
+
 /// Goes through the power losses of `history`, which is that of `recorded` or one like it; returns how
 /// many images were checked.
 pub fn check_power_losses(

@@ -41,7 +41,7 @@ fn fail(recorded: &Recorded, script: Script, failure: &Failure) -> usize {
     let from = failure.step.saturating_sub(12);
     let last: Vec<String> =
         steps[from..failure.step].iter().map(|step| format!("{step:.90?}")).collect();
-    panic!("{failure:?}\nin {script:?}, after\n{}", last.join("\n"))
+    panic!("{failure}\nin {script:?}, after\n{}", last.join("\n"))
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn crash_without_a_sync_is_noticed() {
     let effort = Effort { subsets_of: 1, samples: 100, again_one_of: u64::MAX };
     let recorded = record_overlap(script(Durability::Process, seed));
     check_power_losses(&recorded, &recorded.history, effort, seed)
-        .unwrap_or_else(|failure| panic!("{failure:?} with every sync, seed {seed}"));
+        .unwrap_or_else(|failure| panic!("{failure} with every sync, seed {seed}"));
     check_is_noticed(&recorded, &[CheckpointLog], effort, seed);
 }
 

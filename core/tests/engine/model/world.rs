@@ -44,11 +44,14 @@ pub struct ModelSession {
     pub cursor: Option<(Instance, Option<Vec<u8>>)>,
 }
 
+/// What a transaction wrote: no value is a deletion.
+type Writes = BTreeMap<(Instance, Vec<u8>), Option<Arc<[u8]>>>;
+
 /// An open transaction.
 pub struct ModelTransaction {
     snapshot: State,
     begun: u64,
-    writes: BTreeMap<(Instance, Vec<u8>), Option<Arc<[u8]>>>,
+    writes: Writes,
     enlisted: Vec<Instance>,
     /// Whether what it wrote to is logged.
     logged: Option<bool>,
