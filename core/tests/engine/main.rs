@@ -10,3 +10,4 @@ mod crash;
 mod harness;
 mod model;
 mod regressions;
+mod stress;
