@@ -8,4 +8,4 @@ export RUST_BACKTRACE=0
 export CARGO_TARGET_DIR=target/loom
 # Linking with optimization across crates takes longer than the models.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
-exec cargo test --offline -p loom-tests --release -- --nocapture "$@"
+exec cargo test -p loom-tests --release -- --nocapture "$@"

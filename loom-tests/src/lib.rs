@@ -3,6 +3,7 @@
 //!
 //! The models are in `tests/`, and empty without `--cfg loom`; `run.sh` passes it. The figures
 //! that `check` prints belong in the table of `docs/concurrency.md`.
+#![forbid(unsafe_code)]
 #![cfg(loom)]
 
 use std::mem::ManuallyDrop;
@@ -69,33 +70,32 @@ pub fn check_control_within(
 /// A value that is forgotten, not dropped, by a panic. Loom reports a deadlock by one on the thread
 /// that blocked last, and aborts when something on its stack has a step to take at its drop.
 #[derive(Clone)]
-pub struct Kept<T>(ManuallyDrop<T>);
+pub struct Kept<T>(Option<T>);
 
 impl<T> Kept<T> {
     /// Keeps `value`.
     pub fn new(value: T) -> Self {
-        Self(ManuallyDrop::new(value))
+        Self(Some(value))
     }
 }
 
 impl<T> Deref for Kept<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        &self.0
+        self.0.as_ref().expect("there until it is dropped")
     }
 }
 
 impl<T> DerefMut for Kept<T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.0
+        self.0.as_mut().expect("there until it is dropped")
     }
 }
 
 impl<T> Drop for Kept<T> {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: dropped once, here.
-            unsafe { ManuallyDrop::drop(&mut self.0) }
+        if std::thread::panicking() {
+            let _forgotten = ManuallyDrop::new(self.0.take());
         }
     }
 }
