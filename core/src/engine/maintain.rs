@@ -135,7 +135,7 @@ impl Inner {
     #[cold]
     fn wait_for_room(&self) -> Result<()> {
         self.shared.stats.cache_waits.bump();
-        let deadline = Instant::now() + self.options.timeout;
+        let start = Instant::now();
         let mut fruitless = 0;
         let cache = &self.shared.cache;
         while cache.pressure() == Pressure::Full {
@@ -148,7 +148,7 @@ impl Inner {
             }
             fruitless += usize::from(step.went_round);
             if fruitless >= 4 {
-                let left = deadline.saturating_duration_since(Instant::now());
+                let left = self.options.timeout.saturating_sub(start.elapsed());
                 if left.is_zero() {
                     let reason = RollbackReason::CacheFull {
                         pinned_bytes: cache.bytes_used(),
