@@ -139,7 +139,12 @@ impl Blocks {
         let stored_bytes = address.len_bytes() as usize;
         let mut block = self.buffer(stored_bytes)?;
         if let Err(error) = self.file.read_exact_at(&mut block, address.offset()) {
-            if error.kind() != ErrorKind::UnexpectedEof {
+            // A file that is long enough ends nowhere: then it is the disk that fails, not the file
+            // that is damaged, and nobody may go on without the block.
+            let end = address.offset() + stored_bytes as u64;
+            let ends_before = error.kind() == ErrorKind::UnexpectedEof
+                && self.file.len().is_ok_and(|len_bytes| len_bytes < end);
+            if !ends_before {
                 return Err(Error::io("read", &self.label, error));
             }
             let (expected, found) = (format!("{stored_bytes} bytes"), "the end of the file");

@@ -25,7 +25,6 @@
 //! something that was promised is gone, and the scan ends with [`Error::Corrupt`]. Segments
 //! whose headers are damaged are searched for such a witness too.
 
-use std::io;
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
@@ -428,8 +427,8 @@ impl Reading {
                 self.buffer_start = offset;
                 Ok(true)
             }
-            // Somebody cuts the file while we read it.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            // Also at a sudden end: the file is ours and was longer, so what is behind may be the
+            // records of commits.
             Err(error) => Err(Error::io("read", &self.label, error)),
         }
     }
