@@ -7,6 +7,7 @@
 
 mod audit;
 mod crash;
+mod faults;
 mod harness;
 mod model;
 mod regressions;
