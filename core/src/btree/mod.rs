@@ -72,7 +72,7 @@ impl Shared {
 
 /// How many keys a leaf's insert list may hold before the leaf is rebuilt.
 #[cfg(not(loom))]
-const ENTRIES_MAX: usize = 32;
+const ENTRIES_MAX: usize = 64;
 #[cfg(loom)]
 const ENTRIES_MAX: usize = 2;
 

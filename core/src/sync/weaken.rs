@@ -46,6 +46,8 @@ pub enum Weakness {
     AppendRelaxed,
     /// The store of the insert list's longer arrays releases nothing.
     GrowRelaxed,
+    /// The store of the insert list's order releases nothing.
+    OrderRelaxed,
     /// The store of an update chain's head releases nothing.
     PrependRelaxed,
     /// A fold takes every version that has a newer one for superseded.
