@@ -276,6 +276,7 @@ fn committer(
         let log_options = LogOptions {
             durability,
             map: options.map_log,
+            segment_bytes_max: options.log_segment_bytes,
             file_mode: options.file_mode,
             on_half_full: options.background.then(|| {
                 let bell = Arc::clone(bell);
