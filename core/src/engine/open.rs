@@ -111,6 +111,7 @@ impl Engine {
             Arc::new(StickyStorage::new(Arc::clone(&bare), Arc::clone(&failure)));
         let writable = options.mode != OpenMode::ReadOnly;
         if writable {
+            block::remove_leftovers(&*storage, name)?;
             create_if_new(&storage, name, &options, &mut lock)?;
         }
         let label: Arc<str> = storage.display(name).into();

@@ -9,6 +9,8 @@ mod audit;
 mod crash;
 mod faults;
 mod harness;
+mod kill;
 mod model;
+mod planted;
 mod regressions;
 mod stress;

@@ -217,6 +217,8 @@ impl Recorder {
             self.commit_state(state);
         }
         self.open();
+        self.create("main");
+        self.create("other");
     }
 
     /// Enters a state to which no call of the engine leads.
