@@ -283,7 +283,6 @@ fn committer(
                 let bell = Arc::clone(bell);
                 Hook(Arc::new(move || bell.ring_keeper()))
             }),
-            ..LogOptions::default()
         };
         let (id, epoch) = (shared.blocks.id(), survey.next_epoch());
         let start = Lsn(survey.end().0.next_multiple_of(8));

@@ -22,6 +22,9 @@ type Possible = BTreeSet<Option<Arc<[u8]>>>;
 /// What may be found, by table and key.
 type Model = BTreeMap<(String, Vec<u8>), Possible>;
 
+/// Table and key, and the value that was written there, or none.
+type PlacedChange = ((String, Vec<u8>), Option<Arc<[u8]>>);
+
 /// One run on a disk that fails somewhere.
 struct Run {
     storage: MemoryStorage,
@@ -184,7 +187,7 @@ impl Run {
     }
 
     /// A write happened, or may be found to have happened.
-    fn wrote(&mut self, changes: Vec<((String, Vec<u8>), Option<Arc<[u8]>>)>, done: bool) {
+    fn wrote(&mut self, changes: Vec<PlacedChange>, done: bool) {
         for (place, value) in changes {
             let possible = self.model.entry(place.clone()).or_insert_with(|| [None].into());
             if !done {

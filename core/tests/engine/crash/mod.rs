@@ -20,7 +20,7 @@ use workload::{Recorded, Script, record, record_overlap};
 
 fn script(durability: Durability, seed: u64) -> Script {
     // Small segments, so that the log is recycled; some histories of the long form have the usual ones.
-    let log_segment_bytes = if is_long() && seed % 4 == 0 { 16 << 20 } else { 32 << 10 };
+    let log_segment_bytes = if is_long() && seed.is_multiple_of(4) { 16 << 20 } else { 32 << 10 };
     let (ops, large_percent) = (scaled(160, 400), scaled(6, 11));
     let (long_percent, reopen_percent) = (15, 3);
     Script {
