@@ -111,6 +111,7 @@ impl Engine {
             Arc::new(StickyStorage::new(Arc::clone(&bare), Arc::clone(&failure)));
         let writable = options.mode != OpenMode::ReadOnly;
         if writable {
+            block::remove_leftovers(&*storage, name)?;
             create_if_new(&storage, name, &options, &mut lock)?;
         }
         let label: Arc<str> = storage.display(name).into();
@@ -278,12 +279,12 @@ fn committer(
         let log_options = LogOptions {
             durability,
             map: options.map_log,
+            segment_bytes_max: options.log_segment_bytes,
             file_mode: options.file_mode,
             on_half_full: options.background.then(|| {
                 let bell = Arc::clone(bell);
                 Hook(Arc::new(move || bell.ring_keeper()))
             }),
-            ..LogOptions::default()
         };
         let (id, epoch) = (shared.blocks.id(), survey.next_epoch());
         let start = Lsn(survey.end().0.next_multiple_of(8));

@@ -38,6 +38,9 @@ use crate::wal::segment::{Found, HEADER_BYTES, SegmentHeader, segment_number};
 /// Bytes read from a segment at once.
 const CHUNK_BYTES: u64 = 256 << 10;
 
+/// How many zeros are skipped at a time in the search for witnesses. A multiple of [`ALIGN_BYTES`].
+const STRETCH_BYTES: usize = 1024;
+
 /// A record of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -364,9 +367,13 @@ impl Reading {
     fn skip_zeros(&self, offset: u64) -> u64 {
         let start = offset.checked_sub(self.buffer_start).and_then(|at| usize::try_from(at).ok());
         let rest = start.and_then(|start| self.buffer.get(start..)).unwrap_or_default();
+        // Whole stretches first: most of a segment was never written.
+        let stretches = rest.as_chunks::<STRETCH_BYTES>().0;
+        let count = stretches.iter().take_while(|bytes| **bytes == [0; STRETCH_BYTES]).count();
+        let rest = rest.get(count * STRETCH_BYTES..).unwrap_or_default();
         let words = rest.as_chunks::<{ ALIGN_BYTES as usize }>().0;
         let zeros = words.iter().take_while(|word| **word == [0; ALIGN_BYTES as usize]).count();
-        let zero_bytes = zeros as u64 * ALIGN_BYTES;
+        let zero_bytes = (count * STRETCH_BYTES) as u64 + zeros as u64 * ALIGN_BYTES;
         offset + (zero_bytes + ALIGN_BYTES).saturating_sub(RECORD_HEADER_BYTES)
     }
 
