@@ -132,6 +132,20 @@ pub(super) fn choose(head: &[u8], id: DatabaseId, file: &Arc<str>) -> Result<Cho
     }
 }
 
+/// What is odd about the slots in `head`; see [`super::Blocks::slot_complaints`].
+pub(super) fn slot_complaints(head: &[u8], id: DatabaseId, file: &Arc<str>) -> Vec<String> {
+    let read =
+        |slot: Slot| Superblock::decode(slot.bytes(head).unwrap_or_default(), id, slot, file);
+    match (read(Slot::A), read(Slot::B)) {
+        (Ok(a), Ok(b)) if a == b => Vec::new(),
+        (Ok(a), Ok(b)) => {
+            let (a, b) = (a.generation, b.generation);
+            vec![format!("the superblock slots differ: checkpoints {a} and {b}")]
+        }
+        (a, b) => [a, b].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect(),
+    }
+}
+
 impl Superblock {
     /// The slot's bytes.
     pub(super) fn encode(&self) -> Vec<u8> {

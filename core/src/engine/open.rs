@@ -186,7 +186,7 @@ impl Engine {
     }
 }
 
-fn lock(
+pub(super) fn lock(
     storage: &Arc<dyn Storage>,
     name: &str,
     options: &DatabaseOptions,
@@ -230,7 +230,7 @@ fn segments(storage: &dyn Storage, name: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn has_log(storage: &dyn Storage, name: &str) -> Result<bool> {
+pub(super) fn has_log(storage: &dyn Storage, name: &str) -> Result<bool> {
     Ok(!segments(storage, name)?.is_empty())
 }
 
@@ -246,7 +246,7 @@ fn catalog_tree(superblock: &Superblock, shared: &Shared) -> Result<Tree> {
     Ok(Tree::open(TableId::CATALOG, options, shared.clone(), home))
 }
 
-fn origin<'s>(
+pub(super) fn origin<'s>(
     storage: &'s dyn Storage,
     name: &'s str,
     superblock: &Superblock,
