@@ -20,6 +20,8 @@ pub struct SpaceMap {
     /// Freed by the process that has the file open and not yet released: may be reached or not.
     pending: Vec<ExtentList>,
     reached: ExtentList,
+    /// In use for a reason of its own, whether reached or not.
+    kept: Vec<Extent>,
 }
 
 impl SpaceMap {
@@ -49,6 +51,11 @@ impl SpaceMap {
         self.reached.insert(extent).map(drop).map_err(|twice| other("another block's", twice))
     }
 
+    /// Notes that the block at `address` is in use, whether anything else reaches it or not.
+    pub fn keep(&mut self, address: &Address) {
+        self.kept.push(address.extent());
+    }
+
     /// Bytes of the blocks that were reached, rounding included.
     pub fn reached_bytes(&self) -> u64 {
         self.reached.bytes()
@@ -67,7 +74,8 @@ impl SpaceMap {
             return Vec::new();
         }
         let known = [&self.reached, &self.free, &self.list_blocks];
-        for extent in known.into_iter().chain(&self.pending).flat_map(ExtentList::iter) {
+        let known = known.into_iter().chain(&self.pending).flat_map(ExtentList::iter);
+        for extent in known.chain(self.kept.iter().copied()) {
             unknown.take_range(extent);
         }
         unknown.list().iter().collect()
@@ -95,6 +103,7 @@ impl Blocks {
             list_blocks: ExtentList::default(),
             pending: Vec::new(),
             reached: ExtentList::default(),
+            kept: Vec::new(),
         }
     }
 
@@ -109,6 +118,7 @@ impl Blocks {
             list_blocks: allocator.list_blocks().clone(),
             pending: allocator.pending().cloned().collect(),
             reached: ExtentList::default(),
+            kept: Vec::new(),
         }
     }
 

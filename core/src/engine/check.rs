@@ -9,9 +9,10 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::Generation;
 use crate::base::options::{DatabaseOptions, OpenMode};
 use crate::base::stats::Stats;
-use crate::block::{Blocks, Superblock};
+use crate::block::{Blocks, Extent, Superblock};
 use crate::io::real::RealStorage;
 use crate::io::{LockKind, Storage};
+use crate::recovery::{Survey, named_by_the_log};
 use crate::sync::Arc;
 use crate::verify::{self, OnProgress, Report, Subject, TableEntry};
 
@@ -83,6 +84,35 @@ pub fn verify_on(
     }
     lock.release()?;
     Ok(report)
+}
+
+/// How much of the file may be in use for [`lost_space`] to read it all while somebody waits for the
+/// database to open.
+const LOOKED_THROUGH_BYTES_MAX: u64 = 64 << 20;
+
+/// After a crash, before anything is replayed: what is in use and reached neither by the checkpoint nor
+/// by the log. Transactions that were open have left their long values there, eviction its pages.
+/// Nothing where the file is too large to be looked through now, or is damaged, for then what cannot be
+/// reached may be all that is left.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(super) fn lost_space(blocks: &Blocks, survey: &Survey) -> Result<Vec<Extent>> {
+    let superblock = blocks.superblock();
+    let mut space = blocks.space_now();
+    if superblock.end.saturating_sub(space.free_bytes()) > LOOKED_THROUGH_BYTES_MAX {
+        return Ok(Vec::new());
+    }
+    match verify::reach_all(&subject(blocks, superblock), &mut space) {
+        Ok(()) => {}
+        Err(error @ Error::Corrupt(_)) => {
+            tracing::warn!(%error, "lost space is not looked for");
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    }
+    named_by_the_log(survey).for_each(|address| space.keep(&address));
+    Ok(space.unreached())
 }
 
 fn subject(blocks: &Blocks, superblock: Superblock) -> Subject<'_> {

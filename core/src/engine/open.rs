@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::background;
 use super::bell::Bell;
 use super::catalog::Catalog;
+use super::check::lost_space;
 use super::replay::Replay;
 use super::{Closer, Engine, Inner};
 use crate::base::error::{Error, Result};
@@ -26,8 +27,8 @@ use crate::reclaim::{Fences, HazardDomain};
 use crate::recovery::{self, Origin, Survey};
 use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::sync::{Arc, Mutex, RwLock};
-use crate::txn::Committer;
-use crate::wal::{Hook, Log, LogOptions, remove_segments};
+use crate::txn::{Committer, OverflowSyncs};
+use crate::wal::{BeforeSync, Hook, Log, LogOptions, remove_segments};
 
 impl Engine {
     /// Opens the database in the file at `path`.
@@ -130,12 +131,16 @@ impl Engine {
             replaced: Arc::new(Replaced::default()),
         };
         let catalog = Catalog::new(catalog_tree(&superblock, &shared)?);
-        let greatest = catalog.load(&shared, &label)?;
+        let greatest = catalog.load(&shared, superblock.root.next_table, &label)?;
         let next_table = superblock.root.next_table.0.max(greatest.0.saturating_add(1));
         let origin = origin(&*storage, name, &superblock, &blocks);
         let survey = match writable {
             true => recovery::survey(origin, &blocks)?,
             false => Survey::nothing(origin),
+        };
+        let lost = match writable && survey.log_is_there() {
+            true => lost_space(&blocks, &survey)?,
+            false => Vec::new(),
         };
         let needs_recovery = !survey.is_empty();
         let epoch = survey.next_epoch();
@@ -164,8 +169,10 @@ impl Engine {
             recovery::replay(origin, &survey, &mut Replay::new(&inner))?;
             let replaced = inner.shared.replaced.let_go();
             inner.catalog.tree().free_long_values(replaced)?;
+            recovery::free_abandoned(&survey, &blocks)?;
         }
         if writable && survey.log_is_there() {
+            blocks.free_unreached(&lost)?;
             // The checkpoint makes what was replayed durable and names the new epoch; only then the
             // old segments go.
             inner.checkpoint_now()?;
@@ -271,6 +278,7 @@ fn committer(
     bell: &Arc<Bell>,
 ) -> Result<Committer> {
     let durability = options.durability;
+    let overflow = Arc::new(OverflowSyncs::default());
     let has_log = durability != Durability::Checkpoint && options.mode != OpenMode::ReadOnly;
     let log = if has_log {
         let log_options = LogOptions {
@@ -281,6 +289,10 @@ fn committer(
                 let bell = Arc::clone(bell);
                 Hook(Arc::new(move || bell.ring_keeper()))
             }),
+            before_sync: Some(BeforeSync({
+                let (overflow, blocks) = (Arc::clone(&overflow), Arc::clone(&shared.blocks));
+                Arc::new(move || overflow.sync(&blocks))
+            })),
             ..LogOptions::default()
         };
         let (id, epoch) = (shared.blocks.id(), survey.next_epoch());
@@ -291,5 +303,6 @@ fn committer(
         None
     };
     let (transactions, blocks) = (Arc::clone(&shared.transactions), Arc::clone(&shared.blocks));
-    Ok(Committer::new(log, durability, transactions, blocks, Arc::clone(&shared.stats)))
+    let stats = Arc::clone(&shared.stats);
+    Ok(Committer::new(log, durability, transactions, blocks, stats, overflow))
 }
