@@ -36,6 +36,8 @@ pub mod reconcile;
 pub mod recovery;
 #[cfg(not(loom))]
 pub mod txn;
+#[cfg(not(loom))]
+pub mod verify;
 pub mod wal;
 
 pub use base::error::{Corruption, Error, Result};

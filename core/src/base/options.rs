@@ -189,5 +189,9 @@ impl TableOptions {
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 64 << 10;
 
+/// The most rows that a file may claim for a page or table: none has room for so many, and sums of
+/// such counts stay within their type.
+pub const ROWS_MAX: u64 = 1 << 56;
+
 /// The longest value, in bytes.
 pub const VALUE_BYTES_MAX: u64 = u32::MAX as u64;

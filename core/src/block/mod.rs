@@ -39,7 +39,7 @@ mod testing;
 mod write;
 
 pub use address::{ADDRESS_BYTES_MAX, Address};
-pub use audit::Audit;
+pub use audit::SpaceMap;
 pub use block_header::{BLOCK_HEADER_BYTES, BlockHeader, BlockKind, PAYLOAD_BYTES_MAX};
 pub use blocks::{Blocks, SpaceUse};
 pub use create::{NewDatabase, create, prepare, remove_leftovers};

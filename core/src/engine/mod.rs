@@ -8,6 +8,7 @@
 mod background;
 mod bell;
 mod catalog;
+mod check;
 mod edges;
 mod maintain;
 mod open;
@@ -17,6 +18,7 @@ mod tables;
 
 use catalog::Catalog;
 pub use catalog::OpenTable;
+pub use check::{verify_file, verify_on};
 pub use session::{Cached, Session};
 
 use crate::base::error::{Error, Result};

@@ -55,6 +55,9 @@ pub struct LogOptions {
     /// Told when a segment is half full and [`Log::prepare_next`] should run; without it, the
     /// thread whose append passed the middle prepares the next segment itself.
     pub on_half_full: Option<Hook>,
+    /// Makes durable what records name outside of the log. Called by each sync, after it is settled
+    /// which records the sync covers; its failure is the sync's.
+    pub before_sync: Option<BeforeSync>,
 }
 
 impl Default for LogOptions {
@@ -65,6 +68,7 @@ impl Default for LogOptions {
             segment_bytes_max: 16 << 20,
             file_mode: 0o666,
             on_half_full: None,
+            before_sync: None,
         }
     }
 }
@@ -76,6 +80,16 @@ pub struct Hook(pub Arc<dyn Fn() + Send + Sync>);
 impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hook")
+    }
+}
+
+/// Something to call in front of a sync, with no lock of the log held.
+#[derive(Clone)]
+pub struct BeforeSync(pub Arc<dyn Fn() -> Result<()> + Send + Sync>);
+
+impl fmt::Debug for BeforeSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BeforeSync")
     }
 }
 
@@ -248,6 +262,9 @@ impl Log {
 
     /// Called by one leader at a time.
     fn sync_files(&self, through: Lsn, point: SyncPoint) -> Result<()> {
+        if let Some(before_sync) = &self.options.before_sync {
+            before_sync.0()?;
+        }
         let synced = self.positions.synced();
         let dirty: Vec<_> = self
             .segments

@@ -287,16 +287,34 @@ impl Scan {
         Ok(None)
     }
 
-    /// Looks for a record that proves the scan's position to have been durable.
-    fn refuse_if_synced(&mut self) -> Result<()> {
-        let (position, epoch, seed) = (self.position, self.epoch, self.seed);
-        let mut witness = None;
+    /// Whether a record says that the one at `position`, in the epoch in which the scan is, was
+    /// durable, and with it what its writer had made durable before. The scan's place is not changed,
+    /// but the record that it returned last is gone.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn was_durable(&mut self, position: Lsn) -> Result<bool> {
+        self.witness(position).map(|witness| witness.is_some())
+    }
+
+    /// Who says that the record at `position` was durable, and where that one is.
+    fn witness(&mut self, position: Lsn) -> Result<Option<(Arc<str>, Lsn)>> {
+        let (epoch, seed) = (self.epoch, self.seed);
         for reading in self.segments.iter_mut().chain(&mut self.damaged) {
-            if witness.is_none() {
-                witness = reading.witness(position, epoch, seed)?;
+            let witness = reading.witness(position, epoch, seed)?;
+            if witness.is_some() {
+                return Ok(witness);
             }
         }
-        let Some((witness_label, witness_position)) = witness else { return Ok(()) };
+        Ok(None)
+    }
+
+    /// Looks for a record that proves the scan's position to have been durable.
+    fn refuse_if_synced(&mut self) -> Result<()> {
+        let (position, epoch) = (self.position, self.epoch);
+        let Some((witness_label, witness_position)) = self.witness(position)? else {
+            return Ok(());
+        };
         let home = self.segments.iter().find(|reading| {
             reading.header.is_some_and(|header| {
                 header.epoch == epoch && (header.start..header.end()).contains(&position)
