@@ -9,6 +9,8 @@ mod background;
 mod bell;
 mod catalog;
 mod edges;
+#[cfg(feature = "internals")]
+mod internals;
 mod maintain;
 mod open;
 mod replay;

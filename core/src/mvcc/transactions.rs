@@ -20,6 +20,9 @@ pub struct Transactions {
     state: Padded<Mutex<State>>,
     /// Signalled, under no lock, after a transaction ended that somebody waits for.
     ended: Condvar,
+    /// A negative control: see [`Transactions::leave_conflict_check_out`].
+    #[cfg(all(feature = "internals", not(loom)))]
+    checks_no_conflicts: std::sync::atomic::AtomicBool,
 }
 
 /// What readers look at without the lock. Written only under the lock, and never decreased.
@@ -87,7 +90,26 @@ impl Transactions {
                 awaited: Vec::new(),
             })),
             ended: Condvar::new(),
+            #[cfg(all(feature = "internals", not(loom)))]
+            checks_no_conflicts: std::sync::atomic::AtomicBool::new(false),
         }
+    }
+
+    /// From now on a transaction may write over what it does not see, if that has ended. Only builds for
+    /// tests have it.
+    #[cfg(all(feature = "internals", not(loom)))]
+    pub(crate) fn leave_conflict_check_out(&self) {
+        self.checks_no_conflicts.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether a transaction's snapshot says what it may write over: always, but for a negative control.
+    #[inline]
+    pub(crate) fn checks_conflicts(&self) -> bool {
+        #[cfg(all(feature = "internals", not(loom)))]
+        if self.checks_no_conflicts.load(std::sync::atomic::Ordering::Relaxed) {
+            return false;
+        }
+        true
     }
 
     /// Hands out the id of a transaction that is about to write its first version. It must end,
