@@ -35,7 +35,11 @@ impl Connection {
     pub fn open(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self> {
         let path = path.as_ref();
         let engine = Engine::open(path, options)?;
-        Ok(Self { engine, path: Arc::new(path.to_path_buf()) })
+        Ok(Self::from_parts(engine, path.to_path_buf()))
+    }
+
+    pub(crate) fn from_parts(engine: Engine, path: PathBuf) -> Self {
+        Self { engine, path: Arc::new(path) }
     }
 
     /// The path that it was opened by.

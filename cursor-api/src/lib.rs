@@ -29,6 +29,8 @@
 
 mod connection;
 mod cursor;
+#[cfg(feature = "internals")]
+mod internals;
 mod pool;
 mod range;
 mod session;

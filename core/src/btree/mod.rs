@@ -71,9 +71,9 @@ impl Shared {
 }
 
 /// How many keys a leaf's insert list may hold before the leaf is rebuilt.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const ENTRIES_MAX: usize = 64;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const ENTRIES_MAX: usize = 2;
 
 /// The most levels of internal pages that a file may claim for a tree; no tree grows so high.

@@ -245,9 +245,12 @@ impl Catalog {
         visit(&trees)
     }
 
-    /// The tables, for a checkpoint.
+    /// The tables, for a checkpoint, in the order of their ids: of two equal histories the files
+    /// are equal.
     pub(super) fn all(&self) -> Vec<OpenTable> {
-        self.tables.read().values().map(OpenTable::new).collect()
+        let mut tables: Vec<_> = self.tables.read().values().map(OpenTable::new).collect();
+        tables.sort_unstable_by_key(OpenTable::id);
+        tables
     }
 
     /// Notes in the catalog's tree where `table` is, unless it says so already.

@@ -10,6 +10,8 @@ mod bell;
 mod catalog;
 mod check;
 mod edges;
+#[cfg(feature = "internals")]
+mod internals;
 mod maintain;
 mod open;
 mod replay;

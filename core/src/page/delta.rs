@@ -22,9 +22,9 @@ use crate::sync::life::Life;
 use crate::sync::{is_left_out, ordering};
 
 /// How many entries the first array holds; each next one doubles.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const CAPACITY_FIRST: usize = 8;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const CAPACITY_FIRST: usize = 1;
 
 /// A key that changed, and its versions.
