@@ -50,7 +50,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed).
     pub fn open_session(&self) -> Result<Session> {
-        Session::new(self.engine.clone())
+        Session::new(self)
     }
 
     /// Opens table `name`, and creates it if there is none.

@@ -27,15 +27,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod code;
 mod connection;
 mod cursor;
+mod options;
 mod pool;
 mod range;
 mod session;
+pub mod state;
 mod table;
 
+pub use code::Code;
 pub use connection::Connection;
 pub use cursor::Cursor;
+pub use options::{CursorOptions, Isolation, TransactionOptions};
 pub use range::Range;
 pub use rshelve_core::base::error::{Corruption, Error, Result, RollbackReason};
 pub use rshelve_core::base::options::{

@@ -31,7 +31,7 @@ impl<'c, 's> Range<'c, 's> {
             let core = cursor.session().core();
             (core.position(), core.position())
         };
-        cursor.session().cursor_placed();
+        cursor.session().state().cursor_placed();
         Self { cursor, front, back, start, stop, counted: true, done: false }
     }
 
@@ -79,7 +79,7 @@ impl<'c, 's> Range<'c, 's> {
         self.front.reset();
         self.back.reset();
         if std::mem::take(&mut self.counted) {
-            self.cursor.session().cursor_left();
+            self.cursor.session().state().cursor_left();
         }
     }
 }

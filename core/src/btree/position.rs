@@ -79,6 +79,13 @@ impl Position {
         self.pin.release();
     }
 
+    /// Goes to `key` without looking at it: it was just written. There is no [`value`](Self::value)
+    /// until the position moves, and no page is held.
+    pub fn place_at(&mut self, key: &[u8]) {
+        self.pin.release();
+        self.set_key(key);
+    }
+
     /// What `view` finds for `key`; the position is on it then, and nowhere else.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ mod tables;
 
 use catalog::Catalog;
 pub use catalog::OpenTable;
-pub use session::{Cached, Session};
+pub use session::{Cached, Isolation, Session};
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};

@@ -12,7 +12,7 @@ use crate::base::ids::TxnId;
 use crate::base::options::KEY_BYTES_MAX;
 use crate::block::overflow::{OverflowRef, read_value};
 use crate::btree::{Landing, Position, Target, Tree};
-use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
+use crate::mvcc::{ReadView, Snapshot, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
 use crate::txn::{Existing, Transaction, Write, Wrote};
@@ -24,12 +24,38 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// For writes that are transactions of their own; kept for its buffers.
     alone: Option<Transaction>,
-    /// Why the transaction cannot be committed any more.
+    /// The transaction is one of these, which only read.
+    weak: Option<Isolation>,
+    /// An operation of the transaction failed: it cannot be committed any more if it wrote.
     failed: bool,
     /// What cursors see outside a transaction, from their first placed read on.
     snapshot: Option<SnapshotGuard>,
     /// Where the transaction's first and last rows are.
     edges: Edges,
+}
+
+/// What a transaction sees of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// What had committed when it began, and its own writes.
+    #[default]
+    Snapshot,
+    /// What has committed, looked up anew whenever no cursor of its session is on a record. It may
+    /// not write.
+    ReadCommitted,
+    /// What was written, committed or not. It may not write.
+    ReadUncommitted,
+}
+
+impl Isolation {
+    fn refuse_write(self) -> Error {
+        let name = match self {
+            Self::Snapshot => "snapshot",
+            Self::ReadCommitted => "read-committed",
+            Self::ReadUncommitted => "read-uncommitted",
+        };
+        Error::Unsupported { what: format!("a write in a transaction with {name} isolation") }
+    }
 }
 
 /// What [`Session::get_cached`] found without the disk.
@@ -52,6 +78,7 @@ impl Session {
             transaction: None,
             alone: None,
             edges: Edges::default(),
+            weak: None,
             failed: false,
             snapshot: None,
         }
@@ -219,6 +246,9 @@ impl Session {
     ) -> Result<bool> {
         self.inner.check_writable("write")?;
         check_lengths(key, value)?;
+        if let Some(isolation) = self.weak {
+            return Err(isolation.refuse_write());
+        }
         if self.failed {
             return Err(Error::invalid("the transaction has failed; roll it back"));
         }
@@ -313,20 +343,37 @@ impl Session {
     /// # Errors
     /// [`Error::Invalid`] inside a transaction; [`Error::Closed`].
     pub fn begin(&mut self) -> Result<()> {
+        self.begin_with(Isolation::Snapshot)
+    }
+
+    /// Begins a transaction that sees of others what `isolation` says.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_with(&mut self, isolation: Isolation) -> Result<()> {
         self.inner.check_open()?;
-        if self.transaction.is_some() {
+        if self.in_transaction() {
             return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
         }
         self.snapshot = None;
+        self.failed = false;
+        if isolation != Isolation::Snapshot {
+            self.weak = Some(isolation);
+            return Ok(());
+        }
         let snapshot = Transactions::snapshot(&self.inner.shared.transactions);
         self.transaction = Some(Transaction::new(Some(snapshot), &self.inner.shared.cache));
-        self.failed = false;
         Ok(())
     }
 
     /// Whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
-        self.transaction.is_some()
+        self.transaction.is_some() || self.weak.is_some()
+    }
+
+    /// Notes that an operation failed: an open transaction that wrote cannot be committed any more.
+    pub fn fail(&mut self) {
+        self.failed |= self.in_transaction();
     }
 
     /// Commits the transaction. On an error it is rolled back.
@@ -335,6 +382,9 @@ impl Session {
     /// [`Error::Invalid`] without one, or when an operation in it failed after it had written;
     /// [`Error::OutcomeUnknown`] when the log could not be synced; what the log gives.
     pub fn commit(&mut self) -> Result<()> {
+        if self.end_weak() {
+            return Ok(());
+        }
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
         self.edges.forget();
@@ -361,6 +411,9 @@ impl Session {
     /// # Errors
     /// [`Error::Invalid`] without one; what reading pages gives.
     pub fn rollback(&mut self) -> Result<()> {
+        if self.end_weak() {
+            return Ok(());
+        }
         let missing = || Error::invalid("no transaction is open; begin one");
         let mut transaction = self.transaction.take().ok_or_else(missing)?;
         self.edges.forget();
@@ -368,6 +421,15 @@ impl Session {
         let outcome = transaction.rollback(&mut self.pin);
         self.pin.release();
         outcome
+    }
+
+    /// Ends a transaction that only read; false when there is no such one.
+    fn end_weak(&mut self) -> bool {
+        let ended = self.weak.take().is_some();
+        if ended {
+            (self.failed, self.snapshot) = (false, None);
+        }
+        ended
     }
 
     // Cursors' places.
@@ -450,7 +512,11 @@ impl Session {
         if self.transaction.is_none() && self.snapshot.is_none() {
             self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
         }
-        let outcome = go(&view_of(&self.transaction, self.snapshot.as_ref()));
+        let outcome = if self.weak == Some(Isolation::ReadUncommitted) {
+            go(&ReadView { snapshot: &Snapshot::everything(), own: None })
+        } else {
+            go(&view_of(&self.transaction, self.snapshot.as_ref()))
+        };
         self.inner.relieve();
         outcome
     }

@@ -33,7 +33,7 @@ impl Session {
         batch: &[(K, Option<V>)],
     ) -> Result<()> {
         self.inner.check_writable("write")?;
-        if self.transaction.is_some() {
+        if self.in_transaction() {
             return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
         }
         for (key, value) in batch {
