@@ -96,7 +96,7 @@ impl<'s> Cursor<'s> {
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let session = &mut self.session.state();
         let state = &mut self.state;
-        state.reset(session);
+        state.leave(session);
         state.insert_row(session, key, value)
     }
 
@@ -108,7 +108,7 @@ impl<'s> Cursor<'s> {
     pub fn insert_new(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
         let session = &mut self.session.state();
         let state = &mut self.state;
-        state.reset(session);
+        state.leave(session);
         state.insert_new_row(session, key, value)
     }
 
@@ -137,7 +137,7 @@ impl<'s> Cursor<'s> {
     pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
         let session = &mut self.session.state();
         let state = &mut self.state;
-        state.reset(session);
+        state.leave(session);
         found(state.remove_row(session, key))
     }
 
@@ -175,7 +175,7 @@ impl<'s> Cursor<'s> {
         self.session
     }
 
-    pub(crate) fn table(&self) -> &OpenTable {
+    pub(crate) fn table(&self) -> Result<&OpenTable> {
         self.state.table()
     }
 }
@@ -191,12 +191,14 @@ fn found(outcome: Result<()>) -> Result<bool> {
 
 impl Drop for Cursor<'_> {
     fn drop(&mut self) {
-        self.reset();
+        if let Err(error) = self.state.finish(&mut self.session.state()) {
+            tracing::error!(table = self.state.name(), %error, "a bulk cursor was dropped, and could not be closed");
+        }
     }
 }
 
 impl std::fmt::Debug for Cursor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cursor").field("table", &self.table().name()).finish_non_exhaustive()
+        f.debug_struct("Cursor").field("name", &self.state.name()).finish_non_exhaustive()
     }
 }

@@ -23,6 +23,8 @@ pub struct CursorOptions {
     /// `next` goes to any record, each with the same chance; nothing else moves. The default is
     /// false.
     pub next_random: bool,
+    /// Makes the choices of a random cursor repeatable. Without one they are not.
+    pub random_seed: Option<u64>,
     /// What the cursor reads in need not stay in the cache. The default is false.
     pub read_once: bool,
     /// Read this checkpoint, by its name, in place of what is there now.
@@ -36,6 +38,7 @@ impl Default for CursorOptions {
             readonly: false,
             bulk: false,
             next_random: false,
+            random_seed: None,
             read_once: false,
             checkpoint: None,
         }
@@ -73,6 +76,13 @@ impl CursorOptions {
     #[must_use]
     pub fn next_random(mut self, next_random: bool) -> Self {
         self.next_random = next_random;
+        self
+    }
+
+    /// See [`random_seed`](Self::random_seed).
+    #[must_use]
+    pub fn random_seed(mut self, seed: u64) -> Self {
+        self.random_seed = Some(seed);
         self
     }
 

@@ -37,7 +37,7 @@ impl<'c, 's> Range<'c, 's> {
 
     fn step(&mut self, forward: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         let mut session = self.cursor.session().core();
-        let table = self.cursor.table();
+        let table = self.cursor.table()?;
         let here = if forward { &mut self.front } else { &mut self.back };
         let found = match (forward, here.is_set()) {
             (true, true) => session.next(table, here)?,

@@ -1,8 +1,13 @@
 //! A session: operations one after the other, autocommitted or in a transaction, and cursors' places.
 
 mod batch;
+mod places;
+mod rewrite;
+mod transactions;
 
-use std::cell::OnceCell;
+pub use transactions::Isolation;
+
+use std::time::Duration;
 
 use super::edges::Edges;
 use super::{Inner, OpenTable};
@@ -11,8 +16,8 @@ use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TxnId;
 use crate::base::options::KEY_BYTES_MAX;
 use crate::block::overflow::{OverflowRef, read_value};
-use crate::btree::{Landing, Position, Target, Tree};
-use crate::mvcc::{ReadView, Snapshot, SnapshotGuard, Transactions};
+use crate::btree::{Target, Tree};
+use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
 use crate::txn::{Existing, Transaction, Write, Wrote};
@@ -32,30 +37,10 @@ pub struct Session {
     snapshot: Option<SnapshotGuard>,
     /// Where the transaction's first and last rows are.
     edges: Edges,
-}
-
-/// What a transaction sees of others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Isolation {
-    /// What had committed when it began, and its own writes.
-    #[default]
-    Snapshot,
-    /// What has committed, looked up anew whenever no cursor of its session is on a record. It may
-    /// not write.
-    ReadCommitted,
-    /// What was written, committed or not. It may not write.
-    ReadUncommitted,
-}
-
-impl Isolation {
-    fn refuse_write(self) -> Error {
-        let name = match self {
-            Self::Snapshot => "snapshot",
-            Self::ReadCommitted => "read-committed",
-            Self::ReadUncommitted => "read-uncommitted",
-        };
-        Error::Unsupported { what: format!("a write in a transaction with {name} isolation") }
-    }
+    /// Counts the views that cursors have had: a new one with each snapshot.
+    view: u64,
+    /// How long an operation waits at most.
+    timeout: Duration,
 }
 
 /// What [`Session::get_cached`] found without the disk.
@@ -72,6 +57,7 @@ pub enum Cached<R> {
 impl Session {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let pin = inner.shared.new_pin();
+        let timeout = inner.options.timeout;
         Self {
             inner,
             pin,
@@ -81,6 +67,8 @@ impl Session {
             weak: None,
             failed: false,
             snapshot: None,
+            view: 0,
+            timeout,
         }
     }
 
@@ -253,7 +241,7 @@ impl Session {
             return Err(Error::invalid("the transaction has failed; roll it back"));
         }
         let write = Write { key, value, wanted };
-        let outcome = match self.inner.make_room() {
+        let outcome = match self.inner.make_room(self.timeout) {
             Err(error) => Err(error),
             Ok(()) if self.transaction.is_some() => {
                 if value.is_some() {
@@ -306,10 +294,8 @@ impl Session {
             match wrote {
                 Ok(Wrote::Done(_)) => {
                     alone.commit(&inner.committer, &mut self.pin)?;
-                    if self.snapshot.is_some() {
-                        // Cursors that are under way see what their own session wrote.
-                        self.snapshot = Some(Transactions::snapshot(&inner.shared.transactions));
-                    }
+                    drop(gate);
+                    self.renew_snapshot();
                     return Ok(true);
                 }
                 Ok(Wrote::Unwanted) => return Ok(false),
@@ -325,235 +311,23 @@ impl Session {
         }
     }
 
+    /// Cursors that are under way see what their own session wrote.
+    fn renew_snapshot(&mut self) {
+        if self.snapshot.is_some() {
+            self.view += 1;
+            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
+        }
+    }
+
     fn wait_for(&mut self, with: TxnId) -> Result<()> {
         let inner = &*self.inner;
         inner.shared.stats.conflicts.bump();
         self.pin.release();
-        let timeout = inner.options.timeout;
+        let timeout = self.timeout;
         if inner.shared.transactions.wait_ended(with, timeout) {
             return Ok(());
         }
         Err(Error::Rollback { reason: RollbackReason::TimedOut(timeout) })
-    }
-
-    // Transactions.
-
-    /// Begins a transaction: from now on the session sees what is committed now, and its own writes.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] inside a transaction; [`Error::Closed`].
-    pub fn begin(&mut self) -> Result<()> {
-        self.begin_with(Isolation::Snapshot)
-    }
-
-    /// Begins a transaction that sees of others what `isolation` says.
-    ///
-    /// # Errors
-    /// As [`begin`](Self::begin).
-    pub fn begin_with(&mut self, isolation: Isolation) -> Result<()> {
-        self.inner.check_open()?;
-        if self.in_transaction() {
-            return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
-        }
-        self.snapshot = None;
-        self.failed = false;
-        if isolation != Isolation::Snapshot {
-            self.weak = Some(isolation);
-            return Ok(());
-        }
-        let snapshot = Transactions::snapshot(&self.inner.shared.transactions);
-        self.transaction = Some(Transaction::new(Some(snapshot), &self.inner.shared.cache));
-        Ok(())
-    }
-
-    /// Whether a transaction is open.
-    pub fn in_transaction(&self) -> bool {
-        self.transaction.is_some() || self.weak.is_some()
-    }
-
-    /// Notes that an operation failed: an open transaction that wrote cannot be committed any more.
-    pub fn fail(&mut self) {
-        self.failed |= self.in_transaction();
-    }
-
-    /// Commits the transaction. On an error it is rolled back.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] without one, or when an operation in it failed after it had written;
-    /// [`Error::OutcomeUnknown`] when the log could not be synced; what the log gives.
-    pub fn commit(&mut self) -> Result<()> {
-        if self.end_weak() {
-            return Ok(());
-        }
-        let missing = || Error::invalid("no transaction is open; begin one");
-        let mut transaction = self.transaction.take().ok_or_else(missing)?;
-        self.edges.forget();
-        if std::mem::take(&mut self.failed) && transaction.has_written() {
-            transaction.rollback(&mut self.pin)?;
-            return Err(Error::invalid(
-                "an operation of the transaction had failed; it was rolled back, run it again",
-            ));
-        }
-        let outcome = match self.inner.enter() {
-            Ok(_gate) => transaction.commit(&self.inner.committer, &mut self.pin),
-            Err(closed) => {
-                transaction.rollback(&mut self.pin)?;
-                Err(closed)
-            }
-        };
-        self.pin.release();
-        self.inner.relieve();
-        outcome
-    }
-
-    /// Rolls the transaction back.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] without one; what reading pages gives.
-    pub fn rollback(&mut self) -> Result<()> {
-        if self.end_weak() {
-            return Ok(());
-        }
-        let missing = || Error::invalid("no transaction is open; begin one");
-        let mut transaction = self.transaction.take().ok_or_else(missing)?;
-        self.edges.forget();
-        self.failed = false;
-        let outcome = transaction.rollback(&mut self.pin);
-        self.pin.release();
-        outcome
-    }
-
-    /// Ends a transaction that only read; false when there is no such one.
-    fn end_weak(&mut self) -> bool {
-        let ended = self.weak.take().is_some();
-        if ended {
-            (self.failed, self.snapshot) = (false, None);
-        }
-        ended
-    }
-
-    // Cursors' places.
-
-    /// A place in a table, nowhere yet.
-    pub fn position(&self) -> Position {
-        Position::new(self.inner.shared.new_pin())
-    }
-
-    /// Goes to `key`; false, and nowhere, if it is not there.
-    ///
-    /// # Errors
-    /// [`Error::Closed`]; what reading pages gives.
-    pub fn find(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
-        self.placed(|view| at.find(table.tree(), key, view))
-    }
-
-    /// Goes to `key` or the smallest key above.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn seek(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<Landing> {
-        self.placed(|view| at.seek(table.tree(), key, view))
-    }
-
-    /// Goes to the largest key below `key`; false, and nowhere, if there is none.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn seek_below(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
-        self.placed(|view| {
-            at.go_before(table.tree(), key)?;
-            at.prev(table.tree(), view)
-        })
-    }
-
-    /// Goes to the next key; from nowhere, to the first.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn next(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
-        if at.is_set() || self.transaction.is_none() {
-            return self.placed(|view| at.next(table.tree(), view));
-        }
-        let front = self.edges.front(table.id()).map(<[u8]>::to_vec);
-        let found = self.placed(|view| match front {
-            Some(front) => Ok(at.seek(table.tree(), &front, view)? != Landing::End),
-            None => at.next(table.tree(), view),
-        })?;
-        if let Some(key) = at.key().filter(|_| found) {
-            self.edges.found_front(table.id(), key);
-        }
-        Ok(found)
-    }
-
-    /// Goes to the previous key; from nowhere, to the last.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn prev(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
-        if at.is_set() || self.transaction.is_none() {
-            return self.placed(|view| at.prev(table.tree(), view));
-        }
-        let back = self.edges.back(table.id()).map(<[u8]>::to_vec);
-        let found = self.placed(|view| match back {
-            Some(back) => Ok(at.find(table.tree(), &back, view)? || {
-                at.go_before(table.tree(), &back)?;
-                at.prev(table.tree(), view)?
-            }),
-            None => at.prev(table.tree(), view),
-        })?;
-        if let Some(key) = at.key().filter(|_| found) {
-            self.edges.found_back(table.id(), key);
-        }
-        Ok(found)
-    }
-
-    fn placed<R>(&mut self, go: impl FnOnce(&ReadView<'_>) -> Result<R>) -> Result<R> {
-        self.inner.check_open()?;
-        if self.transaction.is_none() && self.snapshot.is_none() {
-            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
-        }
-        let outcome = if self.weak == Some(Isolation::ReadUncommitted) {
-            go(&ReadView { snapshot: &Snapshot::everything(), own: None })
-        } else {
-            go(&view_of(&self.transaction, self.snapshot.as_ref()))
-        };
-        self.inner.relieve();
-        outcome
-    }
-
-    /// Lets the snapshot of reads outside a transaction go: no cursor is placed any more, or what it
-    /// sees shall be new.
-    pub fn release_snapshot(&mut self) {
-        self.snapshot = None;
-    }
-
-    /// Whether reads outside a transaction have a snapshot now.
-    pub fn has_snapshot(&self) -> bool {
-        self.snapshot.is_some()
-    }
-
-    /// The bytes of the value that `at` is on: borrowed from its page, or, for a long one, read into
-    /// `long_value`, which the caller empties when `at` moves.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when it is nowhere; what reading a long value gives.
-    pub fn value<'v>(
-        &self,
-        table: &OpenTable,
-        at: &'v Position,
-        long_value: &'v OnceCell<Vec<u8>>,
-    ) -> Result<&'v [u8]> {
-        match at.value() {
-            Some(ValueRef::Inline(bytes)) => Ok(bytes),
-            Some(ValueRef::Overflow(reference)) => match long_value.get() {
-                Some(bytes) => Ok(bytes),
-                None => {
-                    let bytes = load_long_value(table.tree(), reference)?;
-                    Ok(long_value.get_or_init(|| bytes))
-                }
-            },
-            None => Err(Error::invalid("the cursor is on no record; search or move it first")),
-        }
     }
 }
 

@@ -7,7 +7,12 @@ use rshelve_core::btree::{Landing, Position};
 use rshelve_core::engine::OpenTable;
 
 use super::SessionState;
-use crate::{CursorOptions, Error, Result};
+use super::bounds::Bounds;
+use super::bulk::Bulk;
+use super::mode::{Mode, Op};
+use super::random::Dice;
+use super::rows::Rows;
+use crate::{CursorOptions, Error, Result, TableOptions};
 
 /// Where a cursor's key, or value, is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,19 +27,26 @@ pub(super) enum Held {
 
 /// A place in a table, and a key and a value to work with. See the [module](super).
 pub struct CursorState {
-    pub(super) table: OpenTable,
+    /// None for rows that are not a table's.
+    pub(super) table: Option<OpenTable>,
+    name: String,
+    pub(super) mode: Mode,
     pub(super) options: CursorOptions,
     pub(super) position: Position,
     pub(super) key: Vec<u8>,
     pub(super) key_is: Held,
     pub(super) value: Vec<u8>,
     pub(super) value_is: Held,
+    pub(super) bounds: Bounds,
     /// The value that the position is on, if it is a long one and was asked for.
     long_value: OnceCell<Vec<u8>>,
     /// The session's count of resets when the cursor was last used.
     resets: u64,
     /// Counted in the session as being on a record.
     placed: bool,
+    dice: Dice,
+    pub(super) bulk: Bulk,
+    rows: Rows,
 }
 
 impl CursorState {
@@ -43,31 +55,61 @@ impl CursorState {
         table: OpenTable,
         options: &CursorOptions,
     ) -> Result<Self> {
-        let unbuilt = [
-            (options.bulk, "a bulk cursor"),
-            (options.next_random, "a random cursor"),
-            (options.checkpoint.is_some(), "a checkpoint cursor"),
-        ];
-        if let Some((_, what)) = unbuilt.iter().find(|(wanted, _)| *wanted) {
-            return Err(Error::Unsupported { what: (*what).to_owned() });
+        if options.checkpoint.is_some() {
+            return Err(Error::Unsupported { what: "a checkpoint cursor".to_owned() });
         }
-        Ok(Self {
+        let mode = Mode::of(options)?;
+        let bulk = if mode == Mode::Bulk { Bulk::begin(session, &table)? } else { Bulk::default() };
+        let name = table.name().to_owned();
+        Ok(Self { bulk, ..Self::empty(session, Some(table), name, mode, options) })
+    }
+
+    /// A cursor over rows that no table has.
+    pub(super) fn over_rows(
+        session: &SessionState,
+        name: &str,
+        rows: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Self {
+        let options = CursorOptions::default().readonly(true);
+        let empty = Self::empty(session, None, name.to_owned(), Mode::Rows, &options);
+        Self { rows: Rows::new(rows), ..empty }
+    }
+
+    fn empty(
+        session: &SessionState,
+        table: Option<OpenTable>,
+        name: String,
+        mode: Mode,
+        options: &CursorOptions,
+    ) -> Self {
+        let core = &session.core;
+        Self {
             table,
+            name,
+            mode,
             options: options.clone(),
-            position: session.core.position(),
+            position: if options.read_once {
+                core.position_reading_once()
+            } else {
+                core.position()
+            },
             key: Vec::new(),
             key_is: Held::No,
             value: Vec::new(),
             value_is: Held::No,
+            bounds: Bounds::default(),
             long_value: OnceCell::new(),
             resets: session.resets(),
             placed: false,
-        })
+            dice: Dice::new(options.random_seed),
+            bulk: Bulk::default(),
+            rows: Rows::default(),
+        }
     }
 
-    /// The name of its table.
-    pub fn table_name(&self) -> &str {
-        self.table.name()
+    /// The name of its table, or of its rows.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// How it was opened.
@@ -75,8 +117,18 @@ impl CursorState {
         &self.options
     }
 
-    pub(crate) fn table(&self) -> &OpenTable {
-        &self.table
+    /// The options of its table, if it has one.
+    pub fn table_options(&self) -> Option<&TableOptions> {
+        self.table.as_ref().map(OpenTable::options)
+    }
+
+    /// Whether it is on a record.
+    pub fn is_placed(&self) -> bool {
+        self.position.is_set() || self.rows.row().is_some()
+    }
+
+    pub(crate) fn table(&self) -> Result<&OpenTable> {
+        self.table.as_ref().ok_or_else(|| no_table(&self.name))
     }
 
     // What is set.
@@ -116,7 +168,7 @@ impl CursorState {
         match self.value_is {
             Held::Set => Ok(&self.value),
             Held::There if self.resets == session.resets() => {
-                session.core.value(&self.table, &self.position, &self.long_value)
+                session.core.value(self.table()?, &self.position, &self.long_value)
             }
             Held::There | Held::No => Err(requires("value")),
         }
@@ -127,20 +179,29 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when either has no key, or their tables differ.
     pub fn compare(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
-        if self.table.id() != other.table.id() {
-            return Err(Error::invalid("cursors must reference the same object"));
+        self.mode.check(Op::Compare)?;
+        if self.table.as_ref().map(OpenTable::id) != other.table.as_ref().map(OpenTable::id)
+            || self.name != other.name
+        {
+            return Err(Error::invalid("comparison method cursors must reference the same object"));
         }
         Ok(self.key(session)?.cmp(other.key(session)?))
     }
 
     // Moving.
 
-    /// Goes to the next record; from no record, to the first.
+    /// Goes to the next record; from no record, to the first. A random cursor goes to any record.
     ///
     /// # Errors
-    /// [`Error::NotFound`], and on no record, at the end; [`Error::Closed`]; what reading gives.
+    /// [`Error::NotFound`], and on no record, at the end, or at the end of the bounds;
+    /// [`Error::Closed`]; what reading gives.
     pub fn next(&mut self, session: &mut SessionState) -> Result<()> {
-        self.walk(session, true)
+        match self.mode {
+            Mode::Table => self.walk(session, true),
+            Mode::Random => self.jump(session),
+            Mode::Rows => self.in_rows(session, |rows| rows.walk(true)),
+            Mode::Bulk => self.refuse(session, Op::Next),
+        }
     }
 
     /// Goes to the previous record; from no record, to the last.
@@ -148,19 +209,57 @@ impl CursorState {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn prev(&mut self, session: &mut SessionState) -> Result<()> {
-        self.walk(session, false)
+        match self.mode {
+            Mode::Table => self.walk(session, false),
+            Mode::Rows => self.in_rows(session, |rows| rows.walk(false)),
+            Mode::Random | Mode::Bulk => self.refuse(session, Op::Move),
+        }
     }
 
     fn walk(&mut self, session: &mut SessionState, forward: bool) -> Result<()> {
         self.catch_up(session);
         self.long_value.take();
         let (core, at) = (&mut session.core, &mut self.position);
-        let moved = if forward { core.next(&self.table, at) } else { core.prev(&self.table, at) };
+        let moved = match &self.table {
+            None => Err(no_table(&self.name)),
+            Some(table) if self.bounds.are_set() => self.bounds.walk(core, table, at, forward),
+            Some(table) if forward => core.next(table, at),
+            Some(table) => core.prev(table, at),
+        };
         if !matches!(moved, Ok(true)) {
-            self.position.reset();
             (self.key_is, self.value_is) = (Held::No, Held::No);
         }
         self.arrived(session, moved)
+    }
+
+    fn jump(&mut self, session: &mut SessionState) -> Result<()> {
+        self.catch_up(session);
+        self.long_value.take();
+        let (dice, at) = (&mut self.dice, &mut self.position);
+        let moved = match &self.table {
+            None => Err(no_table(&self.name)),
+            Some(table) => session.core.random(table, at, || dice.roll()),
+        };
+        self.arrived(session, moved)
+    }
+
+    /// Runs one move among rows that are not a table's.
+    fn in_rows(
+        &mut self,
+        session: &SessionState,
+        go: impl FnOnce(&mut Rows) -> bool,
+    ) -> Result<()> {
+        self.catch_up(session);
+        if !go(&mut self.rows) {
+            self.value_is = Held::No;
+            return Err(Error::NotFound);
+        }
+        if let Some((key, value)) = self.rows.row() {
+            let (key, value) = (key.to_vec(), value.to_vec());
+            self.set_key(&key);
+            self.set_value(&value);
+        }
+        Ok(())
     }
 
     /// Goes to the key that is set.
@@ -169,6 +268,7 @@ impl CursorState {
     /// [`Error::NotFound`], with the key kept and on no record, when it is not there;
     /// [`Error::Invalid`] when no key is set; as [`next`](Self::next).
     pub fn search(&mut self, session: &mut SessionState) -> Result<()> {
+        self.allow(session, Op::Move)?;
         let key = self.take_key(session)?;
         let outcome = self.search_for(session, &key);
         self.give_back_key(key);
@@ -182,7 +282,11 @@ impl CursorState {
     pub fn search_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
         self.catch_up(session);
         self.long_value.take();
-        let found = session.core.find(&self.table, &mut self.position, key);
+        let found = match &self.table {
+            None => return self.in_rows(session, |rows| rows.search(key)),
+            Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
+            Some(table) => session.core.find(table, &mut self.position, key),
+        };
         self.arrived(session, found)
     }
 
@@ -192,6 +296,7 @@ impl CursorState {
     /// # Errors
     /// [`Error::NotFound`] when there is no record at all; as [`search`](Self::search).
     pub fn search_near(&mut self, session: &mut SessionState) -> Result<Ordering> {
+        self.allow(session, Op::Move)?;
         let key = self.take_key(session)?;
         let outcome = self.search_near_for(session, &key);
         self.give_back_key(key);
@@ -205,6 +310,14 @@ impl CursorState {
     pub fn search_near_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<Ordering> {
         self.catch_up(session);
         self.long_value.take();
+        if self.mode == Mode::Rows {
+            let mut landed = None;
+            self.in_rows(session, |rows| {
+                landed = rows.search_near(key);
+                landed.is_some()
+            })?;
+            return landed.ok_or(Error::NotFound);
+        }
         let landed = self.land_near(session, key);
         let found = landed.as_ref().map(Option::is_some).map_err(Clone::clone);
         self.arrived(session, found)?;
@@ -213,41 +326,66 @@ impl CursorState {
 
     fn land_near(&mut self, session: &mut SessionState, key: &[u8]) -> Result<Option<Ordering>> {
         let (core, at) = (&mut session.core, &mut self.position);
-        match core.seek(&self.table, at, key)? {
+        let table = self.table.as_ref().ok_or_else(|| no_table(&self.name))?;
+        if self.bounds.are_set() {
+            return self.bounds.land_near(core, table, at, key);
+        }
+        match core.seek(table, at, key)? {
             Landing::Exact => Ok(Some(Ordering::Equal)),
             Landing::Above => Ok(Some(Ordering::Greater)),
-            Landing::End => Ok(core.prev(&self.table, at)?.then_some(Ordering::Less)),
+            Landing::End => Ok(core.prev(table, at)?.then_some(Ordering::Less)),
         }
     }
 
     /// Finds the largest key, and sets it; the cursor is on no record.
     ///
     /// # Errors
-    /// [`Error::NotFound`] in an empty table; as [`next`](Self::next).
+    /// [`Error::NotFound`] in an empty table; [`Error::Invalid`] with bounds; as
+    /// [`next`](Self::next).
     pub fn largest_key(&mut self, session: &mut SessionState) -> Result<()> {
-        self.reset_place(session);
+        self.allow(session, Op::Table)?;
+        if self.bounds.are_set() {
+            let error = Error::invalid("setting bounds is not compatible with cursor largest key");
+            note_failure(session, &error);
+            return Err(error);
+        }
+        self.leave(session);
         self.walk(session, false)?;
         let key = self.take_key(session)?;
-        self.reset_place(session);
+        self.leave(session);
         self.give_back_key(key);
         Ok(())
     }
 
-    /// Goes to no record, and lets go of the page, the key and the value.
+    /// Goes to no record, and lets go of the page, the key, the value and the bounds.
     pub fn reset(&mut self, session: &mut SessionState) {
-        self.reset_place(session);
+        self.bounds = Bounds::default();
+        self.leave(session);
     }
 
     /// The cursor's end. A cursor that is dropped without it keeps its session's snapshot.
-    pub fn close(mut self, session: &mut SessionState) {
-        self.reset_place(session);
+    ///
+    /// # Errors
+    /// Those of a bulk cursor: what writing its last rows and the checkpoint give.
+    pub fn close(mut self, session: &mut SessionState) -> Result<()> {
+        self.finish(session)
+    }
+
+    /// What [`close`](Self::close) does, for who cannot give the cursor away.
+    pub(crate) fn finish(&mut self, session: &mut SessionState) -> Result<()> {
+        self.leave(session);
+        match &self.table {
+            Some(table) if self.mode == Mode::Bulk => self.bulk.finish(session, table),
+            _ => Ok(()),
+        }
     }
 
     /// Goes to no record, without key and value.
-    pub(super) fn reset_place(&mut self, session: &mut SessionState) {
+    pub(crate) fn leave(&mut self, session: &mut SessionState) {
         self.catch_up(session);
         self.long_value.take();
         self.position.reset();
+        self.rows.reset();
         (self.key_is, self.value_is) = (Held::No, Held::No);
         self.count(session);
     }
@@ -307,6 +445,20 @@ impl CursorState {
         outcome
     }
 
+    /// Refuses what a cursor of this kind does not do.
+    pub(super) fn allow(&self, session: &mut SessionState, op: Op) -> Result<()> {
+        self.mode.check(op).inspect_err(|error| note_failure(session, error))
+    }
+
+    /// Refuses what a cursor cannot be a truncation's end for.
+    pub(super) fn check_truncates(&self) -> Result<()> {
+        self.mode.check(Op::Table)
+    }
+
+    fn refuse(&self, session: &mut SessionState, op: Op) -> Result<()> {
+        self.allow(session, op)
+    }
+
     /// Takes the key out, for an operation that needs one and gives it back.
     pub(super) fn take_key(&mut self, session: &mut SessionState) -> Result<Vec<u8>> {
         self.catch_up(session);
@@ -342,6 +494,10 @@ pub(super) fn note_failure(session: &mut SessionState, error: &Error) {
     }
 }
 
+fn no_table(name: &str) -> Error {
+    Error::Unsupported { what: format!("this on {name}, which is not a table,") }
+}
+
 /// What is said when a key or a value is missing.
 pub(super) fn requires(what: &str) -> Error {
     Error::invalid(format!("requires {what} be set"))
@@ -349,6 +505,6 @@ pub(super) fn requires(what: &str) -> Error {
 
 impl std::fmt::Debug for CursorState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CursorState").field("table", &self.table.name()).finish_non_exhaustive()
+        f.debug_struct("CursorState").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -25,13 +25,23 @@
 //! cursor.next(&mut session)?;
 //! assert_eq!(cursor.key(&session)?, b"eggs");
 //! assert!(matches!(cursor.next(&mut session), Err(Error::NotFound)));
-//! cursor.close(&mut session);
+//! cursor.close(&mut session)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bounds;
+mod bulk;
 mod cursor;
+mod mode;
+mod modify;
+mod random;
+mod rows;
 mod session;
+mod uri;
 mod write;
 
+pub use bounds::Edge;
 pub use cursor::CursorState;
+pub use modify::{Modify, Padding, apply as apply_modify};
 pub use session::SessionState;
+pub use uri::Uri;
