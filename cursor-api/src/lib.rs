@@ -31,6 +31,7 @@ mod code;
 mod connection;
 mod cursor;
 mod options;
+pub mod packing;
 mod pool;
 mod range;
 mod session;
