@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod code;
+pub mod config;
 mod connection;
 mod cursor;
 mod options;
