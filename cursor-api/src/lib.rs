@@ -28,9 +28,11 @@
 #![forbid(unsafe_code)]
 
 mod code;
+pub mod config;
 mod connection;
 mod cursor;
 mod options;
+pub mod packing;
 mod pool;
 mod range;
 mod session;
