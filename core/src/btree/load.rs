@@ -6,7 +6,6 @@ use super::Tree;
 use super::descend::Target;
 use crate::base::error::{Error, Result};
 use crate::block::{Address, BlockKind};
-use crate::cache::Charge;
 use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind};
 use crate::page::{Home, Index, LeafRange, LoadClaim, PageRef, State, new_reference_on_disk};
 use crate::reconcile::ChildCell;
@@ -166,9 +165,7 @@ impl Tree {
         image: PageImage,
         children: Box<[NonNull<PageRef>]>,
     ) -> Box<Index> {
-        let bytes = image.bytes_len() + children.len() * (size_of::<PageRef>() + 24) + 256;
-        let charge = Charge::new(&self.shared.cache, bytes as u64);
-        Box::new(Index::new(image, children, charge))
+        Box::new(Index::new(image, children, &self.shared.cache))
     }
 }
 

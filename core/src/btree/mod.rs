@@ -30,7 +30,7 @@ use crate::mvcc::Transactions;
 use crate::page::{Home, Leaf, LeafRange, PageRef, PinnedLeaf, new_leaf_in};
 use crate::reclaim::{HazardDomain, HazardSlot};
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::sync::{Arc, Mutex, MutexGuard, epoch};
 
 pub use descend::Target;
 pub use load::Loads;
@@ -60,6 +60,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Frees what was unlinked and nobody stands on any more, as far as that can be told now.
+    pub fn reclaim(&self) {
+        epoch::pin().flush();
+        self.hazards.reclaim();
+    }
+
     /// A pin that holds nothing yet.
     pub fn new_pin(&self) -> PinnedLeaf {
         PinnedLeaf::new(HazardSlot::new(&self.hazards))

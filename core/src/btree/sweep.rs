@@ -18,8 +18,8 @@ pub struct Swept {
 
 impl Tree {
     /// Looks at the leaves in memory from `from` on, within one internal page; stops when `cold_max`
-    /// cold ones are found.
-    pub fn sweep(&self, from: &[u8], cold_max: usize) -> Swept {
+    /// cold ones are found, or cold ones of `bytes_max` bytes.
+    pub fn sweep(&self, from: &[u8], cold_max: usize, bytes_max: u64) -> Swept {
         let mut swept = Swept::default();
         let guard = epoch::pin();
         let mut reference: &PageRef = &self.root;
@@ -34,8 +34,10 @@ impl Tree {
             let mut next = first + 1;
             if reference.level() == 1 {
                 next = first;
-                while next < index.child_count() && swept.cold.len() < cold_max {
-                    self.consider(index.child(next), &mut swept.cold);
+                let mut bytes = 0;
+                while next < index.child_count() && swept.cold.len() < cold_max && bytes < bytes_max
+                {
+                    bytes += self.consider(index.child(next), &mut swept.cold);
                     next += 1;
                 }
             }
@@ -53,11 +55,15 @@ impl Tree {
         swept
     }
 
-    /// Counts a leaf's heat down, and notes it when it is cold.
-    fn consider(&self, reference: &PageRef, cold: &mut Vec<PinnedLeaf>) {
+    /// Counts a leaf's heat down, and notes it when it is cold; returns the bytes of one noted.
+    fn consider(&self, reference: &PageRef, cold: &mut Vec<PinnedLeaf>) -> u64 {
         let mut pin = self.shared.new_pin();
-        if pin.pin(reference) && pin.leaf().is_some_and(|leaf| leaf.cool()) {
-            cold.push(pin);
+        if !pin.pin(reference) {
+            return 0;
         }
+        let Some(leaf) = pin.leaf().filter(|leaf| leaf.cool()) else { return 0 };
+        let bytes = leaf.charged_bytes();
+        cold.push(pin);
+        bytes
     }
 }

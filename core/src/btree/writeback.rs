@@ -9,7 +9,7 @@ use super::{Structure, Tree};
 use crate::base::error::Result;
 use crate::block::{Address, BlockKind, NewBlock};
 use crate::mvcc::Snapshot;
-use crate::page::{Home, Latched, PageRef, PinnedLeaf, State, evict_index};
+use crate::page::{Home, Latched, Leaf, PageRef, PinnedLeaf, State, evict_index};
 use crate::reconcile::{ChildCell, image_under, index_image};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::is_left_out;
@@ -63,6 +63,12 @@ impl Writer<'_> {
 }
 
 impl LeafWriteBack {
+    /// The bytes of memory that it keeps from being freed.
+    pub fn held_bytes(&self) -> u64 {
+        let other = self.other_image.as_ref().and_then(|image| image.as_ref()).map_or(0, Vec::len);
+        self.pin.leaf().map_or(0, Leaf::charged_bytes) + other as u64
+    }
+
     /// The block to write; none when the leaf has no rows.
     pub fn block<'b>(&'b self, tree: &Tree) -> Option<NewBlock<'b>> {
         let image = match &self.other_image {

@@ -23,6 +23,15 @@ pub enum Pressure {
     Full,
 }
 
+/// Above this part of its size background eviction works.
+const EVICTION_TARGET_PERCENT: u64 = 80;
+/// Above this part of its size a thread that finished an operation helps.
+const EVICTION_TRIGGER_PERCENT: u64 = 90;
+
+/// Bounds of [`Cache::batch_bytes`].
+const BATCH_BYTES_LEAST: u64 = 16 << 10;
+const BATCH_BYTES_MOST: u64 = 1 << 20;
+
 /// The account of one database's memory.
 #[derive(Debug)]
 pub struct Cache {
@@ -30,6 +39,9 @@ pub struct Cache {
     /// Written by every charge and release, read by whoever asks for pressure. Relaxed: the sum
     /// orders nothing but itself.
     bytes_used: AtomicU64,
+    /// How much of that was unlinked, and is only waiting for readers to let it be freed.
+    /// Relaxed: a hint, for who would evict more.
+    bytes_leaving: AtomicU64,
     /// How many threads wait for `room`. Written by them; read by releases, to skip the
     /// notification.
     waiters: AtomicUsize,
@@ -45,6 +57,7 @@ impl Cache {
         Self {
             bytes_max: AtomicU64::new(bytes_max),
             bytes_used: AtomicU64::new(0),
+            bytes_leaving: AtomicU64::new(0),
             waiters: AtomicUsize::new(0),
             room: Condvar::new(),
             room_lock: Mutex::new(()),
@@ -61,19 +74,52 @@ impl Cache {
         self.bytes_used.load(Ordering::Relaxed)
     }
 
+    /// How many bytes one thread may have in hand beside what the sum is steered by: pages written
+    /// together, pages replaced and not yet freed. Several threads together stay well within the
+    /// tenth by which the cache may pass its size.
+    pub fn batch_bytes(&self) -> u64 {
+        (self.bytes_max() / 64).clamp(BATCH_BYTES_LEAST, BATCH_BYTES_MOST)
+    }
+
+    /// The bytes that stay until somebody evicts them: without what is leaving anyway.
+    fn bytes_staying(&self) -> u64 {
+        // Another thread may free something between the two loads.
+        self.bytes_used().saturating_sub(self.bytes_leaving.load(Ordering::Relaxed))
+    }
+
+    /// Above so many bytes a thread waits before it adds to them. What threads add that did not
+    /// wait, or by making room, fits above.
+    fn full_above(&self) -> u64 {
+        let max = self.bytes_max();
+        max - (self.batch_bytes() * 4).min(max / 16)
+    }
+
     /// How full it is.
     #[inline]
     pub fn pressure(&self) -> Pressure {
-        let (used, max) = (self.bytes_used(), self.bytes_max());
-        if used <= max / 100 * 80 {
+        let used = self.bytes_used();
+        if used <= self.bytes_max() / 100 * EVICTION_TARGET_PERCENT {
+            // Before the second load, for the sake of caches with room to spare.
             Pressure::None
-        } else if used <= max / 100 * 90 {
-            Pressure::Background
-        } else if used <= max {
-            Pressure::Help
-        } else {
+        } else if used > self.full_above() {
             Pressure::Full
+        } else if self.bytes_staying() > self.bytes_max() / 100 * EVICTION_TRIGGER_PERCENT {
+            Pressure::Help
+        } else if self.wants_eviction() {
+            Pressure::Background
+        } else {
+            Pressure::None
         }
+    }
+
+    /// Whether more stays than should: freeing what is leaving would not be enough.
+    pub fn wants_eviction(&self) -> bool {
+        self.bytes_staying() > self.bytes_max() / 100 * EVICTION_TARGET_PERCENT
+    }
+
+    /// Whether it is full only until what is leaving is gone.
+    pub fn is_emptying(&self) -> bool {
+        self.bytes_staying() <= self.full_above()
     }
 
     /// Sleeps until the cache is no longer full, or `time` has passed; true when there is room.
@@ -82,7 +128,7 @@ impl Cache {
         // Relaxed: the exchange on the sum, below, publishes it.
         self.waiters.fetch_add(1, Ordering::Relaxed);
         let mut guard = self.room_lock.lock();
-        while self.bytes_used_or_announced() > self.bytes_max() {
+        while self.bytes_used_or_announced() > self.full_above() {
             let left = time.saturating_sub(start.elapsed());
             if left.is_zero() {
                 break;
@@ -128,19 +174,35 @@ impl Cache {
 pub struct Charge {
     cache: Arc<Cache>,
     bytes: AtomicU64,
+    /// How many of them were announced as leaving. Written once, by who unlinks the owner.
+    leaving: AtomicU64,
 }
 
 impl Charge {
     /// Charges `bytes`.
     pub fn new(cache: &Arc<Cache>, bytes: u64) -> Self {
         cache.charge(bytes);
-        Self { cache: Arc::clone(cache), bytes: AtomicU64::new(bytes) }
+        Self { cache: Arc::clone(cache), bytes: AtomicU64::new(bytes), leaving: AtomicU64::new(0) }
     }
 
     /// Charges `bytes` more.
     pub fn grow(&self, bytes: u64) {
         self.cache.charge(bytes);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Gives `bytes` of it back: their owner is another now.
+    pub fn shrink(&self, bytes: u64) {
+        let before = self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(before >= bytes, "gave {bytes} of {before} charged bytes back");
+        self.cache.release(bytes);
+    }
+
+    /// What is charged was unlinked, and is freed as soon as no reader stands on it. Called once.
+    pub fn leave(&self) {
+        let bytes = self.bytes();
+        self.leaving.store(bytes, Ordering::Relaxed);
+        self.cache.bytes_leaving.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The bytes charged so far.
@@ -156,6 +218,11 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
+        // Relaxed, both: who frees has synchronized with who unlinked, and the sum is a hint.
+        let leaving = self.leaving.load(Ordering::Relaxed);
+        if leaving > 0 {
+            self.cache.bytes_leaving.fetch_sub(leaving, Ordering::Relaxed);
+        }
         self.cache.release(self.bytes());
     }
 }
@@ -173,6 +240,20 @@ mod tests {
         assert_eq!(cache.pressure(), Pressure::Full);
         drop(charge);
         assert_eq!(cache.bytes_used(), 0);
+    }
+
+    #[test]
+    fn what_is_leaving_asks_for_no_eviction() {
+        let cache = Arc::new(Cache::new(1000));
+        let (stays, leaves) = (Charge::new(&cache, 700), Charge::new(&cache, 300));
+        assert!(cache.wants_eviction() && !cache.is_emptying());
+        leaves.leave();
+        assert_eq!(cache.pressure(), Pressure::Full);
+        assert!(!cache.wants_eviction() && cache.is_emptying());
+        drop(leaves);
+        assert_eq!(cache.pressure(), Pressure::None);
+        stays.shrink(600);
+        assert_eq!((stays.bytes(), cache.bytes_used()), (100, 100));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::page::Home;
 use crate::sync::Arc;
 use crate::txn::Committer;
 
-/// How many leaves are written at once.
+/// How many leaves are written at once; fewer where they are large beside the cache.
 const BATCH_LEAVES: usize = 64;
 
 /// A tree as a checkpoint has it.
@@ -137,7 +137,8 @@ fn write_leaves_below(tree: &Tree, low: &[u8], writer: Writer<'_>) -> Result<()>
     let mut from = low.to_vec();
     while let Some(key) = tree.next_unwritten(1, low, &from, writer) {
         let next = prepare_leaf(tree, &key, writer, &mut batch)?;
-        if batch.len() == BATCH_LEAVES {
+        let held_bytes: u64 = batch.iter().map(LeafWriteBack::held_bytes).sum();
+        if batch.len() == BATCH_LEAVES || held_bytes >= tree.shared().cache.batch_bytes() {
             write_batch(tree, &mut batch, writer)?;
         }
         match next {

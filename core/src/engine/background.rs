@@ -9,7 +9,6 @@ use std::time::Instant;
 use super::Inner;
 use crate::base::error::{Error, Result};
 use crate::base::options::Durability;
-use crate::cache::Pressure;
 use crate::io::SyncPoint;
 use crate::sync::Arc;
 use crate::sync::thread::{self, JoinHandle};
@@ -77,10 +76,7 @@ fn keep(inner: &Inner) {
 fn evict(inner: &Inner) {
     while inner.bell.wait_evictor() {
         let mut fruitless = 0;
-        while inner.shared.cache.pressure() >= Pressure::Background
-            && fruitless < 4
-            && !inner.bell.has_ended()
-        {
+        while inner.shared.cache.wants_eviction() && fruitless < 4 && !inner.bell.has_ended() {
             match inner.evict_step() {
                 Ok(step) if step.evicted > 0 => fruitless = 0,
                 Ok(step) => fruitless += usize::from(step.went_round),

@@ -18,6 +18,9 @@ const FILE_VOLUME_FACTOR: u64 = 4;
 /// How long a thread that finds the cache full sleeps before it tries again to make room itself.
 const ROOM_NAP: Duration = Duration::from_millis(5);
 
+/// How long it sleeps for readers to leave what was replaced.
+const READERS_NAP: Duration = Duration::from_millis(1);
+
 impl Inner {
     /// Takes a checkpoint if anything changed since the last.
     pub(super) fn checkpoint(&self) -> Result<()> {
@@ -117,6 +120,9 @@ impl Inner {
 
     #[cold]
     fn help_evict(&self) {
+        if !self.shared.cache.wants_eviction() {
+            return self.shared.reclaim();
+        }
         if self.options.background {
             self.bell.ring_evictor();
         }
@@ -141,9 +147,18 @@ impl Inner {
         self.shared.stats.cache_waits.bump();
         let start = Instant::now();
         let mut fruitless = 0;
+        let mut naps = 0;
         let cache = &self.shared.cache;
         while cache.pressure() == Pressure::Full {
             self.failure.check()?;
+            self.shared.reclaim();
+            if cache.is_emptying() && naps < 2 {
+                // Readers are on their way out; evicting more pages would replace more of them.
+                naps += 1;
+                cache.wait_for_room(READERS_NAP);
+                continue;
+            }
+            naps = 0;
             self.bell.ring_evictor();
             let step = self.evict_step()?;
             if step.evicted > 0 {

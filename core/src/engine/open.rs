@@ -120,11 +120,13 @@ impl Engine {
         let blocks =
             Arc::new(Blocks::open(file, Arc::clone(&label), writable, Arc::clone(&stats))?);
         let superblock = blocks.superblock();
+        let cache = Arc::new(Cache::new(options.cache_bytes_max));
+        let scan_bytes = cache.batch_bytes() as usize;
         let shared = Shared {
             blocks: Arc::clone(&blocks),
-            hazards: HazardDomain::new(Fences::fastest()),
+            hazards: HazardDomain::scanning_every(Fences::fastest(), scan_bytes),
             transactions: Arc::new(Transactions::new()),
-            cache: Arc::new(Cache::new(options.cache_bytes_max)),
+            cache,
             stats,
             loads: Arc::new(Loads::default()),
             replaced: Arc::new(Replaced::default()),

@@ -7,7 +7,6 @@ use super::{Engine, Inner};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
 use crate::base::options::TableOptions;
-use crate::cache::Pressure;
 use crate::evict::Clock;
 use crate::sync::atomic::Ordering;
 use crate::txn::kind;
@@ -109,7 +108,7 @@ impl Inner {
         while let Some(key) = next {
             next = tree.collect_long_values(&key, &mut long_values)?;
             // Eviction does not find the table any more, so its pages are evicted here.
-            if self.shared.cache.pressure() >= Pressure::Background {
+            if self.shared.cache.wants_eviction() {
                 clock.step(std::slice::from_ref(tree))?;
             }
         }

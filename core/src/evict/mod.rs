@@ -16,7 +16,7 @@ use crate::btree::{LeafWriteBack, Prepared, Swept, Target, Tree, Writer};
 use crate::page::PinnedLeaf;
 use crate::sync::{Arc, Mutex};
 
-/// How many leaves one step takes at most.
+/// How many leaves one step takes at most; fewer where they are large beside the cache.
 const BATCH_LEAVES: usize = 16;
 
 /// The hand of the clock.
@@ -66,7 +66,8 @@ impl Clock {
         let number = if hand.tree < trees.len() { hand.tree } else { 0 };
         let tree = Arc::clone(trees.get(number)?);
         let from = std::mem::take(&mut hand.key);
-        let mut swept = tree.sweep(&from, BATCH_LEAVES);
+        let batch_bytes = tree.shared().cache.batch_bytes();
+        let mut swept = tree.sweep(&from, BATCH_LEAVES, batch_bytes);
         hand.tree = number;
         let mut went_round = false;
         match swept.next.take() {

@@ -6,9 +6,24 @@
 use std::ptr::NonNull;
 
 use super::reference::PageRef;
-use crate::cache::Charge;
+use crate::cache::{Cache, Charge};
 use crate::format::PageImage;
+use crate::sync::Arc;
 use crate::sync::life::{Life, Mortal};
+
+/// What becomes of an index's children when it is replaced or leaves memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Children {
+    /// They live on under another index, which is charged for them.
+    Stay,
+    /// They leave memory, too.
+    Leave,
+}
+
+/// What a reference takes, and its allocation.
+const REFERENCE_BYTES: u64 = size_of::<PageRef>() as u64 + 24;
+/// What an index and its allocations take beside image and children.
+const OVERHEAD_BYTES: u64 = size_of::<Index>() as u64 + 64;
 
 /// An internal page in memory.
 pub struct Index {
@@ -16,7 +31,7 @@ pub struct Index {
     image: PageImage,
     /// As many as the image has slots. The last index that names a reference owns it.
     children: Box<[NonNull<PageRef>]>,
-    _charge: Charge,
+    charge: Charge,
     life: Life,
 }
 
@@ -33,11 +48,21 @@ unsafe impl Send for Index {}
 unsafe impl Sync for Index {}
 
 impl Index {
-    /// An index over `children`, one for each slot of `image`.
-    pub fn new(image: PageImage, children: Box<[NonNull<PageRef>]>, charge: Charge) -> Self {
+    /// An index over `children`, one for each slot of `image`. It and they are charged to `cache`.
+    pub fn new(image: PageImage, children: Box<[NonNull<PageRef>]>, cache: &Arc<Cache>) -> Self {
+        let own_bytes = OVERHEAD_BYTES + (image.bytes_len() + size_of_val(&*children)) as u64;
+        let charge = Charge::new(cache, own_bytes + children_bytes(&children));
         assert_eq!(image.len(), children.len(), "an index has a child for each separator");
         assert!(!children.is_empty(), "an index has a child");
-        Self { image, children, _charge: charge, life: Life::new() }
+        Self { image, children, charge, life: Life::new() }
+    }
+
+    /// No reference leads to it any more: it is freed when no descent stands in it.
+    pub(super) fn leave(&self, children: Children) {
+        if children == Children::Stay {
+            self.charge.shrink(children_bytes(&self.children));
+        }
+        self.charge.leave();
     }
 
     /// The separators.
@@ -90,4 +115,8 @@ impl Index {
             self.image.key_into(slot, out);
         }
     }
+}
+
+fn children_bytes(children: &[NonNull<PageRef>]) -> u64 {
+    children.len() as u64 * REFERENCE_BYTES
 }

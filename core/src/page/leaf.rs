@@ -205,6 +205,12 @@ impl Leaf {
         self.charge.bytes()
     }
 
+    /// Nothing leads to it any more: it is freed when nobody stands on it. Returns its bytes.
+    pub(super) fn leave(&self) -> u64 {
+        self.charge.leave();
+        self.charge.bytes()
+    }
+
     /// Who wrote the image's cell `slot`.
     #[inline]
     pub fn cell_txn(&self, slot: usize) -> TxnId {

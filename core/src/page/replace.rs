@@ -5,7 +5,7 @@
 
 use std::ptr::NonNull;
 
-use super::index::Index;
+use super::index::{Children, Index};
 use super::leaf::{Latched, Leaf};
 use super::reference::{Home, PageRef};
 use crate::reclaim::HazardDomain;
@@ -60,7 +60,7 @@ impl Latched<'_> {
 /// 2. It was installed by `PageRef::install_leaf`.
 pub(super) unsafe fn retire_leaf(leaf: NonNull<Leaf>, hazards: &HazardDomain) {
     // SAFETY: (1) it is alive until it is retired, below.
-    let bytes = unsafe { leaf.as_ref() }.charged_bytes() as usize;
+    let bytes = unsafe { leaf.as_ref() }.leave() as usize;
     // SAFETY: (1) is the caller's; by (2) `free_leaf` gets what was taken out of a box.
     unsafe { hazards.retire(leaf.cast(), bytes, free_leaf) };
 }
@@ -85,7 +85,9 @@ fn retire_reference(reference: NonNull<PageRef>, guard: &Guard) {
 }
 
 /// Frees an index, but not the children it names, once no descent can stand in it.
-fn retire_index(index: NonNull<Index>, guard: &Guard) {
+fn retire_index(index: NonNull<Index>, children: Children, guard: &Guard) {
+    // SAFETY: the index is alive: it is retired below, and we are pinned.
+    unsafe { index.as_ref() }.leave(children);
     if is_left_out!(IndexFreedInline) {
         // SAFETY: none; this is what the model shows.
         return life::free(unsafe { Box::from_raw(index.as_ptr()) });
@@ -132,7 +134,7 @@ pub fn replace_index(reference: &PageRef, new: Box<Index>, guard: &Guard) {
     let old = reference.index();
     reference.install_index(new);
     if let Some(old) = old {
-        retire_index(old, guard);
+        retire_index(old, Children::Stay, guard);
     }
 }
 
@@ -153,7 +155,7 @@ pub fn bury_index(reference: &PageRef, with_children: bool, guard: &Guard) {
     if with_children {
         retire_with_children(index, guard);
     } else {
-        retire_index(index, guard);
+        retire_index(index, Children::Stay, guard);
     }
     retire_reference(NonNull::from(reference), guard);
 }
@@ -164,7 +166,7 @@ fn retire_with_children(index: NonNull<Index>, guard: &Guard) {
     for child in children {
         retire_reference(*child, guard);
     }
-    retire_index(index, guard);
+    retire_index(index, Children::Leave, guard);
 }
 
 /// A reference that was killed on disk, and that no index names any more, is freed.

@@ -248,7 +248,6 @@ fn claim_is_exclusive_and_returns_the_page_to_disk() {
 fn index_leads_to_its_children_until_it_is_replaced() {
     let hazards = HazardDomain::new(Fences::Portable);
     let cache = Arc::new(Cache::new(1 << 20));
-    let charge = || crate::cache::Charge::new(&cache, 100);
     let child = || {
         new_leaf_reference(1, |home| {
             Leaf::new(image(&[]), None, LeafRange::default(), home, &cache, 4)
@@ -260,11 +259,11 @@ fn index_leads_to_its_children_until_it_is_replaced() {
         builder.finish_image()
     };
     let [left, right] = [child(), child()];
-    let one = Index::new(internal(&[b""]), Box::from([left]), charge());
+    let one = Index::new(internal(&[b""]), Box::from([left]), &cache);
     let root = new_index_reference(2, 1, Box::new(one));
     // SAFETY: made just now, freed below.
     let root = unsafe { &mut *root.as_ptr() };
-    let two = Index::new(internal(&[b"", b"m"]), Box::from([left, right]), charge());
+    let two = Index::new(internal(&[b"", b"m"]), Box::from([left, right]), &cache);
     {
         let guard = epoch::pin();
         let State::Index(old) = root.state(&guard) else { panic!("an index") };

@@ -15,7 +15,7 @@ const SCAN_COUNT: usize = 64;
 #[cfg(loom)]
 const SCAN_COUNT: usize = 1;
 
-/// Bytes retired since the last scan that start the next one.
+/// Bytes retired since the last scan that start the next one, unless the domain was told less.
 const SCAN_BYTES: usize = 1 << 20;
 
 /// The hazard slots of one open database, and what waits for them.
@@ -23,6 +23,8 @@ const SCAN_BYTES: usize = 1 << 20;
 pub struct HazardDomain {
     registry: Registry,
     fences: Fences,
+    /// Bytes retired since the last scan that start the next one.
+    scan_bytes: usize,
     /// A leaf of the lock order: nothing is locked, freed or called while it is held.
     retired: Mutex<RetireList>,
     /// Bytes retired and not yet freed. Grows when an object is retired, shrinks when it is
@@ -53,9 +55,16 @@ unsafe impl Send for Retired {}
 impl HazardDomain {
     /// A domain without slots. Falls back to [`Fences::Portable`] where `fences` does not work.
     pub fn new(fences: Fences) -> Arc<HazardDomain> {
+        Self::scanning_every(fences, SCAN_BYTES)
+    }
+
+    /// The same, for a memory in which `scan_bytes` matter: it scans at the latest when so many
+    /// bytes were retired, and 1 MiB at the most.
+    pub fn scanning_every(fences: Fences, scan_bytes: usize) -> Arc<HazardDomain> {
         Arc::new(HazardDomain {
             registry: Registry::new(),
             fences: fences.or_portable(),
+            scan_bytes: scan_bytes.min(SCAN_BYTES),
             retired: Mutex::new(RetireList::default()),
             retired_bytes: AtomicUsize::new(0),
         })
@@ -97,7 +106,7 @@ impl HazardDomain {
             list.objects.push(Retired { object, size_bytes, drop_fn });
             list.fresh_count += 1;
             list.fresh_bytes += size_bytes;
-            list.fresh_count >= SCAN_COUNT || list.fresh_bytes >= SCAN_BYTES
+            list.fresh_count >= SCAN_COUNT || list.fresh_bytes >= self.scan_bytes
         };
         if due {
             self.reclaim();

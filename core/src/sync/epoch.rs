@@ -29,7 +29,7 @@ mod imp {
             unsafe { self.0.defer_unchecked(destroy) }
         }
 
-        /// Hands what was deferred on this thread to the collector.
+        /// Hands what was deferred on this thread to the collector, and lets it work.
         pub fn flush(&self) {
             self.0.flush();
         }

@@ -16,11 +16,14 @@ use rshelve_core::{Error, Result};
 use crate::audit::unreached_bytes;
 use crate::harness::{NAME, Random, database, open, read_all, scaled, seed, table, value_of};
 
+/// A table, and a key of it.
+type Place = (String, Vec<u8>);
+
 /// The value that a key has, or none, in each outcome that may be.
 type Possible = BTreeSet<Option<Arc<[u8]>>>;
 
 /// What may be found, by table and key.
-type Model = BTreeMap<(String, Vec<u8>), Possible>;
+type Model = BTreeMap<Place, Possible>;
 
 /// One run on a disk that fails somewhere.
 struct Run {
@@ -28,7 +31,7 @@ struct Run {
     engine: Engine,
     session: Session,
     /// What the running engine must show: only what was acknowledged.
-    shown: BTreeMap<(String, Vec<u8>), Arc<[u8]>>,
+    shown: BTreeMap<Place, Arc<[u8]>>,
     /// What may be there after the next open.
     model: Model,
     /// The tables that may be there, and whether they must.
@@ -184,7 +187,7 @@ impl Run {
     }
 
     /// A write happened, or may be found to have happened.
-    fn wrote(&mut self, changes: Vec<((String, Vec<u8>), Option<Arc<[u8]>>)>, done: bool) {
+    fn wrote(&mut self, changes: Vec<(Place, Option<Arc<[u8]>>)>, done: bool) {
         for (place, value) in changes {
             let possible = self.model.entry(place.clone()).or_insert_with(|| [None].into());
             if !done {

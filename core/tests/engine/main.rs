@@ -9,6 +9,7 @@ mod audit;
 mod crash;
 mod faults;
 mod harness;
+mod larger;
 mod model;
 mod regressions;
 mod stress;

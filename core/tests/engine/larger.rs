@@ -1,0 +1,118 @@
+//! Databases larger than their cache, on real files: everything is found again, and what the engine
+//! says that it holds stays within the cache's bound.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use rshelve_core::base::options::{DatabaseOptions, Durability, TableOptions};
+use rshelve_core::engine::{Engine, OpenTable};
+
+use crate::harness::{Random, scaled, seed, value_of};
+
+const CACHE_BYTES: u64 = 4 << 20;
+const VALUE_BYTES: usize = 400;
+
+fn options(background: bool) -> DatabaseOptions {
+    DatabaseOptions {
+        cache_bytes_max: CACHE_BYTES,
+        background,
+        durability: Durability::Process,
+        checkpoint_log_bytes: 4 << 20,
+        ..DatabaseOptions::default()
+    }
+}
+
+#[test]
+fn fill_larger_than_the_cache_with_background_threads() {
+    check(true, 2);
+}
+
+#[test]
+fn fill_larger_than_the_cache_without_background_threads() {
+    check(false, 1);
+}
+
+/// The keys of one thread in an order that looks random: each of `0..count` once.
+fn keys(seed: u64, count: u64) -> Vec<u64> {
+    let mut keys: Vec<u64> = (0..count).collect();
+    let mut random = Random::new(seed);
+    for index in (1..keys.len()).rev() {
+        keys.swap(index, random.below(index as u64 + 1) as usize);
+    }
+    keys
+}
+
+fn check(background: bool, threads: u64) {
+    let seed = seed();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("spam");
+    // At least five times the cache, many times in the long form.
+    let count = scaled(6, 40) * CACHE_BYTES / (VALUE_BYTES as u64 + 20) / threads;
+    fill(&path, background, threads, seed, count);
+    let engine = Engine::open(&path, options(background)).expect("it opens");
+    let table = engine.table("main").expect("a table");
+    let bytes = std::fs::metadata(&path).expect("a file").len();
+    assert!(bytes > 5 * CACHE_BYTES, "{bytes} bytes are not larger than the cache");
+    watched(&engine, threads, |thread| {
+        let order = keys(seed.rotate_left(7) ^ thread, count);
+        read_back(&engine, &table, order.into_iter().map(|key| key * threads + thread));
+    });
+    let rows = engine.session().expect("a session").rows(&table);
+    assert_eq!(rows, count * threads);
+    drop(table);
+    engine.close().expect("a close");
+}
+
+fn fill(path: &Path, background: bool, threads: u64, seed: u64, count: u64) {
+    let engine = Engine::open(path, options(background)).expect("it opens");
+    let table = engine.create_table("main", &TableOptions::default()).expect("a table");
+    watched(&engine, threads, |thread| {
+        let mut session = engine.session().expect("a session");
+        for key in keys(seed ^ thread, count) {
+            let key = key * threads + thread;
+            session.put(&table, &key.to_be_bytes(), &value_of(VALUE_BYTES, key)).expect("a put");
+        }
+    });
+    drop(table);
+    engine.close().expect("a close");
+}
+
+/// Reads every key.
+fn read_back(engine: &Engine, table: &OpenTable, keys: impl Iterator<Item = u64>) {
+    let mut session = engine.session().expect("a session");
+    for key in keys {
+        let is_right = |value: &[u8]| value == value_of(VALUE_BYTES, key);
+        let found = session.get(table, &key.to_be_bytes(), is_right).expect("a get");
+        assert_eq!(found, Some(true), "key {key}");
+    }
+}
+
+/// Runs `work` on so many threads, and looks at the cache all the while.
+fn watched(engine: &Engine, threads: u64, work: impl Fn(u64) + Sync) {
+    let done = AtomicBool::new(false);
+    let most = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(SeqCst) {
+                most = most.max(engine.stats().cache_bytes);
+                std::thread::yield_now();
+            }
+            most
+        });
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let work = &work;
+                scope.spawn(move || work(thread))
+            })
+            .collect();
+        let outcomes: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        done.store(true, SeqCst);
+        outcomes.into_iter().for_each(|outcome| outcome.expect("a worker"));
+        let most = watcher.join().expect("the watcher");
+        eprintln!("the cache of {CACHE_BYTES} bytes held {most} at most");
+        most
+    });
+    let bound = CACHE_BYTES + CACHE_BYTES / 10;
+    assert!(most <= bound, "the cache held {most} bytes, and may hold {bound}");
+    assert!(most > CACHE_BYTES / 2, "the cache held only {most} bytes: too little was done");
+}
