@@ -140,7 +140,7 @@ impl TableSettings {
 pub struct CursorSettings {
     /// How the cursor behaves.
     pub options: CursorOptions,
-    /// Whether keys and values are packed bytes.
+    /// Whether keys and values are to be packed bytes, whatever the formats.
     pub raw: bool,
 }
 
@@ -190,8 +190,8 @@ impl TransactionOptions {
     }
 }
 
-/// The isolation of this name, if it is one.
-pub(crate) fn isolation(name: &str) -> Option<Isolation> {
+/// The isolation level of this name (`snapshot`, ...), if it is one.
+pub fn isolation(name: &str) -> Option<Isolation> {
     match name {
         "snapshot" => Some(Isolation::Snapshot),
         "read-committed" => Some(Isolation::ReadCommitted),

@@ -33,7 +33,7 @@ mod table;
 mod tests;
 
 pub use check::Settings;
-pub use choose::{CursorSettings, OpenSettings, TableSettings};
+pub use choose::{CursorSettings, OpenSettings, TableSettings, isolation};
 pub use page::markdown;
 pub use spec::{Fate, Kind, Method, Spec};
 pub use table::METHODS;

@@ -43,7 +43,7 @@ pub enum Kind {
 /// assert_eq!(format.unpack(&packed)?, [Value::Signed(5), Value::Text("ab")]);
 /// # Ok::<(), rshelve::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Format {
     text: String,
     columns: Vec<Kind>,

@@ -117,6 +117,11 @@ impl CursorState {
         &self.options
     }
 
+    /// Changes [`CursorOptions::overwrite`] from here on.
+    pub fn set_overwrite(&mut self, overwrite: bool) {
+        self.options.overwrite = overwrite;
+    }
+
     /// The options of its table, if it has one.
     pub fn table_options(&self) -> Option<&TableOptions> {
         self.table.as_ref().map(OpenTable::options)
