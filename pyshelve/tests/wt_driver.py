@@ -157,6 +157,8 @@ class Driver:
         self.operations += 1
         self.kinds[operation[0]] += 1
         self.log.append(f"{json.dumps(operation)} -> {json.dumps(ours)}")
+        # The details are for the log.
+        ours, theirs = ours[:3], theirs[:3]
         if ours != theirs:
             self.log[-1] += f" but {json.dumps(theirs)} in WiredTiger"
         return ours, theirs
@@ -169,7 +171,7 @@ class Driver:
         return ours
 
     def differ(self, operation: tuple[Any, ...]) -> None:
-        log = "\n".join(self.log[-60:])
+        log = "\n".join(self.log[-400:])
         raise Difference(f"seed {self.seed}, program {self.programs}: {operation[0]} differs\n{log}")
 
     # A program.

@@ -2,7 +2,7 @@
 
 Started as ``python wt_worker.py MODULE HOME``, where MODULE is ``rshelve.wt`` or ``wiredtiger``. Each
 line of standard input is an operation, `[name, argument...]` in JSON; each line of standard output
-is how it ended: `["is", result]`, or `["raises", exception, text]`. Sessions and cursors have the
+is how it ended: `["is", result]`, or `["raises", exception, text, detail]`. Sessions and cursors have the
 numbers that the driver gives them.
 """
 
@@ -103,7 +103,7 @@ def main() -> None:
             answer = ["is", _json(worker.run(*json.loads(line)))]
         except Exception as error:
             text = str(error) if isinstance(error, worker.api.WiredTigerError) else ""
-            answer = ["raises", type(error).__name__, text]
+            answer = ["raises", type(error).__name__, text, getattr(error, "detail", "")]
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
