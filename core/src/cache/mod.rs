@@ -60,18 +60,17 @@ pub struct Cache {
 impl Cache {
     /// An empty cache of at most `bytes_max` bytes.
     pub fn new(bytes_max: u64) -> Self {
-        let cache = Self {
+        let percent = |percent| AtomicU64::new(bytes_max / 100 * percent);
+        Self {
             bytes_max: AtomicU64::new(bytes_max),
-            target_bytes: AtomicU64::new(0),
-            trigger_bytes: AtomicU64::new(0),
+            target_bytes: percent(EVICTION_TARGET_PERCENT),
+            trigger_bytes: percent(EVICTION_TRIGGER_PERCENT),
             bytes_used: AtomicU64::new(0),
             bytes_leaving: AtomicU64::new(0),
             waiters: AtomicUsize::new(0),
             room: Condvar::new(),
             room_lock: Mutex::new(()),
-        };
-        cache.resize(bytes_max, EVICTION_TARGET_PERCENT, EVICTION_TRIGGER_PERCENT);
-        cache
+        }
     }
 
     /// From now on it holds at most `bytes_max` bytes; background eviction works above the first

@@ -113,6 +113,26 @@ fn transaction_runs_again_until_it_commits() {
     assert_eq!(sum, 400);
 }
 
+/// The first run reads a key that somebody else then writes: it must not commit, and the second run
+/// sees the new value.
+#[test]
+fn transaction_that_lost_sees_the_winners_value() {
+    let world = World::holding(&["a"]);
+    let table = world.connection.table(TABLE).unwrap();
+    let mut runs = 0;
+    let seen = world.connection.transaction(|transaction| {
+        runs += 1;
+        let seen = transaction.get(&table, b"a")?.unwrap();
+        if runs == 1 {
+            world.session().put("a", "winner")?;
+        }
+        transaction.insert(&table, b"a", b"mine")?;
+        Ok::<_, Error>(seen)
+    });
+    assert_eq!((seen.unwrap(), runs), (b"winner".to_vec(), 2));
+    assert_eq!(table.get(b"a").unwrap().unwrap(), b"mine");
+}
+
 #[test]
 fn transaction_gives_the_bodys_error_and_rolls_back() {
     #[derive(Debug)]
