@@ -5,7 +5,7 @@ use std::ops::{Bound, RangeBounds};
 
 use rshelve_core::engine::OpenTable;
 
-use crate::state::CursorState;
+use crate::state::{CursorState, Modify, Padding};
 use crate::{Error, Range, Result, Session};
 
 /// A place in a table, moved and written through by one session.
@@ -141,7 +141,80 @@ impl<'s> Cursor<'s> {
         found(state.remove_row(session, key))
     }
 
-    /// Goes to no record, and lets go of the page.
+    /// Makes every transaction that writes `key` beside this one conflict with it, and goes to its
+    /// record; false if there is none. For what is read to decide what is written elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] outside a transaction; as [`insert`](Self::insert).
+    pub fn reserve(&mut self, key: &[u8]) -> Result<bool> {
+        self.state.set_key(key);
+        found(self.state.reserve(&mut self.session.state()))
+    }
+
+    /// Changes parts of the value of `key`, one after the other, and goes to its record; false if there
+    /// is none.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub fn modify(&mut self, key: &[u8], changes: &[Modify]) -> Result<bool> {
+        self.state.set_key(key);
+        found(self.state.modify(&mut self.session.state(), changes, Padding::Nul))
+    }
+
+    /// Holds the cursor to a range of keys, until it is [`reset`](Self::reset): walks end at its ends,
+    /// and what lies outside is not found. The cursor is on no record afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when no key fits between the bounds; the bounds are then as they were.
+    pub fn set_bounds<'k>(&mut self, keys: impl RangeBounds<&'k [u8]>) -> Result<()> {
+        let session = &mut self.session.state();
+        self.state.leave(session);
+        let owned = |bound: Bound<&&[u8]>| bound.map(|key| key.to_vec());
+        self.state.replace_bounds(owned(keys.start_bound()), owned(keys.end_bound()))
+    }
+
+    /// The largest key that is there; the cursor is on no record afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with bounds; as [`search`](Self::search).
+    pub fn largest_key(&mut self) -> Result<Option<Vec<u8>>> {
+        let session = &mut self.session.state();
+        if !found(self.state.largest_key(session))? {
+            return Ok(None);
+        }
+        let key = self.state.key(session)?.to_vec();
+        self.state.leave(session);
+        Ok(Some(key))
+    }
+
+    /// Compares the keys of two cursors over one table.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when one is on no record, or their tables differ.
+    pub fn compare(&self, other: &Cursor<'_>) -> Result<Ordering> {
+        other.key()?;
+        self.state.compare(&other.state, &self.session.state())
+    }
+
+    /// A second cursor on the same record.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on no record; [`Error::NotFound`] when it was removed.
+    pub fn duplicate(&self) -> Result<Self> {
+        let twin = self.session.state().duplicate(&self.state, self.state.options())?;
+        Ok(Self::new(self.session, twin))
+    }
+
+    /// Closes the cursor. Dropping it does the same, but a bulk cursor's rows are written and made
+    /// durable here, and only here can that fail.
+    ///
+    /// # Errors
+    /// Those of a bulk cursor: what writing its last rows and the checkpoint give.
+    pub fn close(mut self) -> Result<()> {
+        self.state.finish(&mut self.session.state())
+    }
+
+    /// Goes to no record, and lets go of the page and the bounds.
     pub fn reset(&mut self) {
         self.state.reset(&mut self.session.state());
     }

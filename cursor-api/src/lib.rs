@@ -38,6 +38,9 @@ mod range;
 mod session;
 pub mod state;
 mod table;
+mod table_range;
+mod transaction;
+pub mod typed;
 
 pub use code::Code;
 pub use connection::Connection;
@@ -55,3 +58,5 @@ pub use rshelve_core::block::MAGIC;
 pub use rshelve_core::io::fork::{ForkGuard, generation as fork_generation};
 pub use session::Session;
 pub use table::{InCache, Rows, Table};
+pub use table_range::TableRange;
+pub use transaction::{Transaction, TypedRows};

@@ -1,11 +1,15 @@
 //! A session: transactions, and the cursors that work in them.
 
 use std::cell::{RefCell, RefMut};
+use std::ops::{Bound, RangeBounds};
+use std::time::Duration;
 
 use rshelve_core::engine::Session as CoreSession;
 
 use crate::state::SessionState;
-use crate::{Connection, Cursor, CursorOptions, Result, TableOptions, TransactionOptions};
+use crate::{
+    Connection, Cursor, CursorOptions, Isolation, Result, TableOptions, TransactionOptions,
+};
 
 /// Runs one transaction at a time, and the cursors in it. It may move to another thread, but is not
 /// shared; a program opens one per thread.
@@ -30,6 +34,10 @@ impl Session {
 
     pub(crate) fn core(&self) -> RefMut<'_, CoreSession> {
         RefMut::map(self.state(), |state| &mut state.core)
+    }
+
+    pub(crate) fn has_conflicted(&self) -> bool {
+        self.core().has_conflicted()
     }
 
     /// Creates table `name`, unless it exists with the same options.
@@ -91,6 +99,15 @@ impl Session {
         self.state().commit()
     }
 
+    /// Commits the transaction; with `sync`, it is on stable storage afterwards.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`Error::Unsupported`](crate::Error::Unsupported), and the
+    /// transaction stays open, without `sync` in a database whose commits are all synced.
+    pub fn commit_with(&self, sync: bool) -> Result<()> {
+        self.state().commit_with(Some(sync))
+    }
+
     /// Rolls the transaction back, and resets every cursor.
     ///
     /// # Errors
@@ -118,5 +135,79 @@ impl Session {
     /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction; as there.
     pub fn checkpoint(&self) -> Result<()> {
         self.state().checkpoint()
+    }
+
+    /// Removes the rows of a range of keys of table `name`, in the transaction, or in one of its own.
+    ///
+    /// # Errors
+    /// [`Error::Missing`](crate::Error::Missing); [`Error::Rollback`](crate::Error::Rollback) when
+    /// another transaction was first, or there are more rows than the cache can hold the removal of.
+    pub fn truncate<'k>(&self, name: &str, keys: impl RangeBounds<&'k [u8]>) -> Result<()> {
+        let owned = |bound: Bound<&&[u8]>| bound.map(|key| key.to_vec());
+        let (start, stop) = (owned(keys.start_bound()), owned(keys.end_bound()));
+        self.state().truncate_keys(name, start, stop)
+    }
+
+    /// Resets every cursor, and lets the snapshot of reads outside a transaction go.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction.
+    pub fn reset(&self) -> Result<()> {
+        self.state().reset()
+    }
+
+    /// The transaction sees what is committed now, from here on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) outside a transaction with snapshot isolation, or when
+    /// it has written.
+    pub fn reset_snapshot(&self) -> Result<()> {
+        self.state().reset_snapshot()
+    }
+
+    /// The isolation of transactions that are begun without one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction.
+    pub fn set_isolation(&self, isolation: Isolation) -> Result<()> {
+        self.state().set_isolation(isolation)
+    }
+
+    /// How long an operation may wait for another transaction, or for room in the cache; none is the
+    /// database's time-out.
+    pub fn set_operation_timeout(&self, timeout: Option<Duration>) {
+        self.state().set_operation_timeout(timeout);
+    }
+
+    /// Makes everything committed so far durable.
+    ///
+    /// # Errors
+    /// As [`Connection::sync`](crate::Connection::sync).
+    pub fn log_flush(&self) -> Result<()> {
+        self.state().log_flush()
+    }
+
+    /// Opens what a URI names: `table:NAME`, `metadata:` (each table's URI and how it was created) or
+    /// `statistics:` (the engine's counters). Keys and values of the last two are packed, `S` to `S`
+    /// and `i` to `SSq`: see [`packing`](crate::packing).
+    ///
+    /// ```
+    /// use rshelve::packing::{Format, Value};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// connection.create_table("stock", &Default::default())?;
+    /// let session = connection.open_session()?;
+    /// let mut cursor = session.open_uri("metadata:", &Default::default())?;
+    /// assert!(cursor.next()?);
+    /// assert_eq!("S".parse::<Format>()?.unpack(cursor.key()?)?, [Value::Text("table:stock")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for other URIs; as
+    /// [`open_cursor_with`](Self::open_cursor_with).
+    pub fn open_uri(&self, uri: &str, options: &CursorOptions) -> Result<Cursor<'_>> {
+        let cursor = self.state().open_uri(uri, options)?;
+        Ok(Cursor::new(self, cursor))
     }
 }

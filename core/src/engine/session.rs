@@ -33,6 +33,8 @@ pub struct Session {
     weak: Option<Isolation>,
     /// An operation of the transaction failed: it cannot be committed any more if it wrote.
     failed: bool,
+    /// An operation of the transaction was refused so that it may succeed when all of it runs again.
+    conflicted: bool,
     /// What cursors see outside a transaction, from their first placed read on.
     snapshot: Option<SnapshotGuard>,
     /// Where the transaction's first and last rows are.
@@ -66,6 +68,7 @@ impl Session {
             edges: Edges::default(),
             weak: None,
             failed: false,
+            conflicted: false,
             snapshot: None,
             view: 0,
             timeout,
@@ -253,8 +256,11 @@ impl Session {
         };
         self.pin.release();
         self.inner.relieve();
-        if outcome.is_err() && self.transaction.is_some() {
+        if let Err(error) = &outcome
+            && self.transaction.is_some()
+        {
             self.failed = true;
+            self.conflicted |= error.is_rollback();
         }
         outcome
     }

@@ -169,11 +169,21 @@ impl CursorState {
         }
         let key = self.key.clone();
         let bound = if inclusive { Bound::Included(key) } else { Bound::Excluded(key) };
-        let mut bounds = self.bounds.clone();
+        let Bounds { lower, upper } = self.bounds.clone();
         match edge {
-            Edge::Lower => bounds.lower = bound,
-            Edge::Upper => bounds.upper = bound,
+            Edge::Lower => self.replace_bounds(bound, upper),
+            Edge::Upper => self.replace_bounds(lower, bound),
         }
+    }
+
+    /// Sets both bounds.
+    pub(crate) fn replace_bounds(
+        &mut self,
+        lower: Bound<Vec<u8>>,
+        upper: Bound<Vec<u8>>,
+    ) -> Result<()> {
+        self.mode.check(Op::Table)?;
+        let bounds = Bounds { lower, upper };
         if bounds.are_empty() {
             return Err(Error::invalid("the provided cursor bounds are overlapping"));
         }

@@ -37,6 +37,7 @@ mod modify;
 mod random;
 mod rows;
 mod session;
+mod sources;
 mod uri;
 mod write;
 
@@ -44,4 +45,5 @@ pub use bounds::Edge;
 pub use cursor::CursorState;
 pub use modify::{Modify, Padding, apply as apply_modify};
 pub use session::SessionState;
+pub use sources::STATISTICS_FIRST;
 pub use uri::Uri;

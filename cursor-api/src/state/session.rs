@@ -7,6 +7,8 @@ use rshelve_core::engine::{Engine, OpenTable, Session as CoreSession};
 
 use super::CursorState;
 use super::cursor::note_failure;
+use super::sources::{metadata_rows, statistics_rows};
+use super::uri::Uri;
 use crate::{
     Connection, CursorOptions, Error, Isolation, Result, TableOptions, TransactionOptions,
 };
@@ -54,6 +56,23 @@ impl SessionState {
     pub fn open_cursor(&mut self, name: &str, options: &CursorOptions) -> Result<CursorState> {
         let table = self.engine.table(name)?;
         CursorState::new(self, table, options)
+    }
+
+    /// Opens what `uri` names: a table, the metadata of all tables, or the statistics.
+    ///
+    /// # Errors
+    /// As [`Uri::parse`] and [`open_cursor`](Self::open_cursor); [`Error::Invalid`] for a bulk or
+    /// random cursor over what is not a table.
+    pub fn open_uri(&mut self, uri: &str, options: &CursorOptions) -> Result<CursorState> {
+        let rows = match Uri::parse(uri)? {
+            Uri::Table(name) => return self.open_cursor(&name, options),
+            Uri::Metadata => metadata_rows(&self.engine)?,
+            Uri::Statistics => statistics_rows(&self.engine.stats())?,
+        };
+        if options.bulk || options.next_random || options.checkpoint.is_some() {
+            return Err(Error::invalid(format!("{uri} has no bulk, random or checkpoint cursors")));
+        }
+        Ok(self.open_rows(uri, rows))
     }
 
     /// A cursor over rows that are made now, such as a binding makes of metadata or statistics. It only
@@ -283,8 +302,21 @@ impl SessionState {
     /// # Errors
     /// [`Error::Missing`]; as [`truncate`](Self::truncate).
     pub fn truncate_table(&mut self, name: &str) -> Result<()> {
+        self.truncate_keys(name, Bound::Unbounded, Bound::Unbounded)
+    }
+
+    /// Removes every row of table `name` between two keys.
+    ///
+    /// # Errors
+    /// As [`truncate_table`](Self::truncate_table).
+    pub fn truncate_keys(
+        &mut self,
+        name: &str,
+        start: Bound<Vec<u8>>,
+        stop: Bound<Vec<u8>>,
+    ) -> Result<()> {
         let table = self.engine.table(name)?;
-        let outcome = self.remove_range(&table, Bound::Unbounded, Bound::Unbounded);
+        let outcome = self.remove_range(&table, start, stop);
         outcome.inspect_err(|error| note_failure(self, error))
     }
 

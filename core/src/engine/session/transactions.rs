@@ -52,7 +52,7 @@ impl Session {
             return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
         }
         self.release_snapshot();
-        self.failed = false;
+        (self.failed, self.conflicted) = (false, false);
         if isolation != Isolation::Snapshot {
             self.weak = Some(isolation);
             return Ok(());
@@ -65,6 +65,12 @@ impl Session {
     /// Whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
         self.transaction.is_some() || self.weak.is_some()
+    }
+
+    /// Whether an operation of the transaction was rolled back, so that all of it may succeed when it
+    /// runs again.
+    pub fn has_conflicted(&self) -> bool {
+        self.conflicted
     }
 
     /// Notes that an operation failed: an open transaction that wrote cannot be committed any more.
