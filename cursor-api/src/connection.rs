@@ -57,7 +57,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed).
     pub fn open_session(&self) -> Result<Session> {
-        Session::new(self.engine.clone())
+        Session::new(self)
     }
 
     /// Opens table `name`, and creates it if there is none.
@@ -135,6 +135,27 @@ impl Connection {
         progress: &mut dyn FnMut(&VerifyProgress) -> Result<()>,
     ) -> Result<VerifyReport> {
         self.engine.verify(progress)
+    }
+
+    /// Changes the cache's size, in bytes, and when eviction works: in the background above the first
+    /// percentage of the size (80 at first), on the threads that use the database above the second
+    /// (90). What is too much leaves as eviction goes on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) for a size below 1 MiB, or percentages that are not
+    /// between 10 and 99, the second not below the first; [`Error::Closed`](crate::Error::Closed).
+    pub fn resize_cache(
+        &self,
+        bytes_max: u64,
+        target_percent: u64,
+        trigger_percent: u64,
+    ) -> Result<()> {
+        self.engine.resize_cache(bytes_max, target_percent, trigger_percent)
+    }
+
+    /// The most bytes that the cache may hold now.
+    pub fn cache_bytes_max(&self) -> u64 {
+        self.engine.cache_bytes_max()
     }
 
     /// What the engine did so far.

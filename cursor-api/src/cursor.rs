@@ -1,12 +1,11 @@
 //! A cursor: a place in a table.
 
-use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::ops::{Bound, RangeBounds};
 
-use rshelve_core::btree::{Landing, Position};
 use rshelve_core::engine::OpenTable;
 
+use crate::state::{CursorState, Modify, Padding};
 use crate::{Error, Range, Result, Session};
 
 /// A place in a table, moved and written through by one session.
@@ -24,64 +23,12 @@ use crate::{Error, Range, Result, Session};
 /// ```
 pub struct Cursor<'s> {
     session: &'s Session,
-    table: OpenTable,
-    position: Position,
-    /// The session's count of rollbacks when the place was taken.
-    rollbacks: u64,
-    /// Counted in the session as being on a record.
-    placed: bool,
-    /// The key was deleted under the cursor: it stays, the value does not.
-    deleted: bool,
-    long_value: OnceCell<Vec<u8>>,
+    state: CursorState,
 }
 
 impl<'s> Cursor<'s> {
-    pub(crate) fn new(session: &'s Session, table: OpenTable) -> Self {
-        let position = session.core().position();
-        Self {
-            session,
-            table,
-            position,
-            rollbacks: session.rollbacks(),
-            placed: false,
-            deleted: false,
-            long_value: OnceCell::new(),
-        }
-    }
-
-    /// Runs one move; what a rollback did to the cursor happens first.
-    fn moved<R>(
-        &mut self,
-        go: impl FnOnce(&mut rshelve_core::engine::Session, &OpenTable, &mut Position) -> Result<R>,
-    ) -> Result<R> {
-        self.catch_up();
-        self.deleted = false;
-        self.long_value.take();
-        let outcome = go(&mut self.session.core(), &self.table, &mut self.position);
-        if outcome.is_err() {
-            self.position.reset();
-        }
-        self.count();
-        outcome
-    }
-
-    fn catch_up(&mut self) {
-        if self.rollbacks != self.session.rollbacks() {
-            self.rollbacks = self.session.rollbacks();
-            self.placed = false;
-            self.deleted = false;
-            self.position.reset();
-        }
-    }
-
-    /// Tells the session whether the cursor is on a record.
-    fn count(&mut self) {
-        match (self.placed, self.position.is_set()) {
-            (false, true) => self.session.cursor_placed(),
-            (true, false) => self.session.cursor_left(),
-            _ => {}
-        }
-        self.placed = self.position.is_set();
+    pub(crate) fn new(session: &'s Session, state: CursorState) -> Self {
+        Self { session, state }
     }
 
     /// Goes to `key`; false, and on no record, if it is not there.
@@ -89,7 +36,7 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// [`Error::Closed`]; what reading gives.
     pub fn search(&mut self, key: &[u8]) -> Result<bool> {
-        self.moved(|session, table, at| session.find(table, at, key))
+        found(self.state.search_for(&mut self.session.state(), key))
     }
 
     /// Goes to the smallest key that is not below `key`, or else to the largest one. Says where it
@@ -98,11 +45,11 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn search_near(&mut self, key: &[u8]) -> Result<Option<Ordering>> {
-        self.moved(|session, table, at| match session.seek(table, at, key)? {
-            Landing::Exact => Ok(Some(Ordering::Equal)),
-            Landing::Above => Ok(Some(Ordering::Greater)),
-            Landing::End => Ok(session.prev(table, at)?.then_some(Ordering::Less)),
-        })
+        match self.state.search_near_for(&mut self.session.state(), key) {
+            Ok(landed) => Ok(Some(landed)),
+            Err(Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Goes to the next record; from no record, to the first. False, and on no record, at the end.
@@ -111,7 +58,7 @@ impl<'s> Cursor<'s> {
     /// As [`search`](Self::search).
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<bool> {
-        self.moved(|session, table, at| session.next(table, at))
+        found(self.state.next(&mut self.session.state()))
     }
 
     /// Goes to the previous record; from no record, to the last. False, and on no record, at the
@@ -120,7 +67,7 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn prev(&mut self) -> Result<bool> {
-        self.moved(|session, table, at| session.prev(table, at))
+        found(self.state.prev(&mut self.session.state()))
     }
 
     /// The key of the record that the cursor is on.
@@ -128,9 +75,7 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// [`Error::Invalid`] on no record.
     pub fn key(&self) -> Result<&[u8]> {
-        let current = self.rollbacks == self.session.rollbacks();
-        let key = self.position.key().filter(|_| current);
-        key.ok_or_else(|| Error::invalid("the cursor is on no record; search or move it first"))
+        self.state.key(&self.session.state())
     }
 
     /// The value of the record that the cursor is on.
@@ -139,21 +84,20 @@ impl<'s> Cursor<'s> {
     /// [`Error::Invalid`] on no record, or on one that was removed through this cursor; what reading a
     /// long value gives.
     pub fn value(&self) -> Result<&[u8]> {
-        self.key()?;
-        if self.deleted {
-            return Err(Error::invalid("the record was removed; move the cursor first"));
-        }
-        self.session.core().value(&self.table, &self.position, &self.long_value)
+        self.state.value(&self.session.state())
     }
 
-    /// Gives `key` this value, whether or not it has one. The cursor is on no record afterwards.
+    /// Gives `key` this value, whether or not it has one (unless the cursor was opened without
+    /// `overwrite`). The cursor is on no record afterwards.
     ///
     /// # Errors
-    /// [`Error::Rollback`] when another transaction was first; as
-    /// [`Table::insert`](crate::Table::insert).
+    /// [`Error::Rollback`] when another transaction was first; [`Error::DuplicateKey`] without
+    /// `overwrite`; as [`Table::insert`](crate::Table::insert).
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.reset();
-        self.session.core().put(&self.table, key, value)
+        let session = &mut self.session.state();
+        let state = &mut self.state;
+        state.leave(session);
+        state.insert_row(session, key, value)
     }
 
     /// Gives `key` this value if it has none; false if it has one. The cursor is on no record
@@ -162,8 +106,10 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn insert_new(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.reset();
-        self.session.core().insert(&self.table, key, value)
+        let session = &mut self.session.state();
+        let state = &mut self.state;
+        state.leave(session);
+        state.insert_new_row(session, key, value)
     }
 
     /// Gives the record that the cursor is on another value, and stays on it.
@@ -171,9 +117,8 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// [`Error::Invalid`] on no record; as [`insert`](Self::insert).
     pub fn update(&mut self, value: &[u8]) -> Result<()> {
-        let key = self.key()?.to_vec();
-        self.session.core().put(&self.table, &key, value)?;
-        self.search(&key).map(|_| ())
+        self.state.set_value(value);
+        self.state.update(&mut self.session.state())
     }
 
     /// Removes the record that the cursor is on; false if it is gone already. The cursor keeps its
@@ -182,10 +127,7 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// [`Error::Invalid`] on no record; as [`insert`](Self::insert).
     pub fn remove(&mut self) -> Result<bool> {
-        let key = self.key()?.to_vec();
-        let removed = self.session.core().remove(&self.table, &key)?;
-        self.deleted = true;
-        Ok(removed)
+        found(self.state.remove(&mut self.session.state()))
     }
 
     /// Removes the record of `key`; false if there is none. The cursor is on no record afterwards.
@@ -193,16 +135,88 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
-        self.reset();
-        self.session.core().remove(&self.table, key)
+        let session = &mut self.session.state();
+        let state = &mut self.state;
+        state.leave(session);
+        found(state.remove_row(session, key))
     }
 
-    /// Goes to no record, and lets go of the page.
+    /// Makes every transaction that writes `key` beside this one conflict with it, and goes to its
+    /// record; false if there is none. For what is read to decide what is written elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] outside a transaction; as [`insert`](Self::insert).
+    pub fn reserve(&mut self, key: &[u8]) -> Result<bool> {
+        self.state.set_key(key);
+        found(self.state.reserve(&mut self.session.state()))
+    }
+
+    /// Changes parts of the value of `key`, one after the other, and goes to its record; false if there
+    /// is none.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub fn modify(&mut self, key: &[u8], changes: &[Modify]) -> Result<bool> {
+        self.state.set_key(key);
+        found(self.state.modify(&mut self.session.state(), changes, Padding::Nul))
+    }
+
+    /// Holds the cursor to a range of keys, until it is [`reset`](Self::reset): walks end at its ends,
+    /// and what lies outside is not found. The cursor is on no record afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when no key fits between the bounds; the bounds are then as they were.
+    pub fn set_bounds<'k>(&mut self, keys: impl RangeBounds<&'k [u8]>) -> Result<()> {
+        let session = &mut self.session.state();
+        self.state.leave(session);
+        let owned = |bound: Bound<&&[u8]>| bound.map(|key| key.to_vec());
+        self.state.replace_bounds(owned(keys.start_bound()), owned(keys.end_bound()))
+    }
+
+    /// The largest key that is there; the cursor is on no record afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with bounds; as [`search`](Self::search).
+    pub fn largest_key(&mut self) -> Result<Option<Vec<u8>>> {
+        let session = &mut self.session.state();
+        if !found(self.state.largest_key(session))? {
+            return Ok(None);
+        }
+        let key = self.state.key(session)?.to_vec();
+        self.state.leave(session);
+        Ok(Some(key))
+    }
+
+    /// Compares the keys of two cursors over one table.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when one is on no record, or their tables differ.
+    pub fn compare(&self, other: &Cursor<'_>) -> Result<Ordering> {
+        other.key()?;
+        self.state.compare(&other.state, &self.session.state())
+    }
+
+    /// A second cursor on the same record.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on no record; [`Error::NotFound`] when it was removed.
+    pub fn duplicate(&self) -> Result<Self> {
+        let twin = self.session.state().duplicate(&self.state, self.state.options())?;
+        Ok(Self::new(self.session, twin))
+    }
+
+    /// Closes the cursor. Dropping it does the same, but a bulk cursor's rows are written and made
+    /// durable here, and only here can that fail.
+    ///
+    /// # Errors
+    /// Those of a bulk cursor: what writing its last rows and the checkpoint give.
+    pub fn close(mut self) -> Result<()> {
+        self.state.finish(&mut self.session.state())
+    }
+
+    /// Goes to no record, and lets go of the page and the bounds.
     pub fn reset(&mut self) {
-        self.catch_up();
-        self.deleted = false;
-        self.position.reset();
-        self.count();
+        self.state.reset(&mut self.session.state());
     }
 
     /// Iterates over the records of a range of keys, from both ends.
@@ -234,19 +248,30 @@ impl<'s> Cursor<'s> {
         self.session
     }
 
-    pub(crate) fn table(&self) -> &OpenTable {
-        &self.table
+    pub(crate) fn table(&self) -> Result<&OpenTable> {
+        self.state.table()
+    }
+}
+
+/// Not found is an answer here, not an error.
+fn found(outcome: Result<()>) -> Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(Error::NotFound) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
 impl Drop for Cursor<'_> {
     fn drop(&mut self) {
-        self.reset();
+        if let Err(error) = self.state.finish(&mut self.session.state()) {
+            tracing::error!(table = self.state.name(), %error, "a bulk cursor was dropped, and could not be closed");
+        }
     }
 }
 
 impl std::fmt::Debug for Cursor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cursor").field("table", &self.table.name()).finish_non_exhaustive()
+        f.debug_struct("Cursor").field("name", &self.state.name()).finish_non_exhaustive()
     }
 }

@@ -27,17 +27,27 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod code;
+pub mod config;
 mod connection;
 mod cursor;
 #[cfg(feature = "internals")]
 mod internals;
+mod options;
+pub mod packing;
 mod pool;
 mod range;
 mod session;
+pub mod state;
 mod table;
+mod table_range;
+mod transaction;
+pub mod typed;
 
+pub use code::Code;
 pub use connection::Connection;
 pub use cursor::Cursor;
+pub use options::{CursorOptions, Isolation, TransactionOptions};
 pub use range::Range;
 pub use rshelve_core::base::error::{Corruption, Error, Result, RollbackReason};
 pub use rshelve_core::base::options::{
@@ -54,3 +64,5 @@ pub use rshelve_core::verify::{
 };
 pub use session::Session;
 pub use table::{InCache, Rows, Table};
+pub use table_range::TableRange;
+pub use transaction::{Transaction, TypedRows};

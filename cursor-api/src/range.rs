@@ -31,13 +31,13 @@ impl<'c, 's> Range<'c, 's> {
             let core = cursor.session().core();
             (core.position(), core.position())
         };
-        cursor.session().cursor_placed();
+        cursor.session().state().cursor_placed();
         Self { cursor, front, back, start, stop, counted: true, done: false }
     }
 
     fn step(&mut self, forward: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         let mut session = self.cursor.session().core();
-        let table = self.cursor.table();
+        let table = self.cursor.table()?;
         let here = if forward { &mut self.front } else { &mut self.back };
         let found = match (forward, here.is_set()) {
             (true, true) => session.next(table, here)?,
@@ -79,7 +79,7 @@ impl<'c, 's> Range<'c, 's> {
         self.front.reset();
         self.back.reset();
         if std::mem::take(&mut self.counted) {
-            self.cursor.session().cursor_left();
+            self.cursor.session().state().cursor_left();
         }
     }
 }

@@ -1,11 +1,15 @@
 //! A session: transactions, and the cursors that work in them.
 
-use std::cell::{Cell, RefCell, RefMut};
-use std::marker::PhantomData;
+use std::cell::{RefCell, RefMut};
+use std::ops::{Bound, RangeBounds};
+use std::time::Duration;
 
-use rshelve_core::engine::{Engine, Session as CoreSession};
+use rshelve_core::engine::Session as CoreSession;
 
-use crate::{Cursor, Result, TableOptions};
+use crate::state::SessionState;
+use crate::{
+    Connection, Cursor, CursorOptions, Isolation, Result, TableOptions, TransactionOptions,
+};
 
 /// Runs one transaction at a time, and the cursors in it. It may move to another thread, but is not
 /// shared; a program opens one per thread.
@@ -16,42 +20,24 @@ use crate::{Cursor, Result, TableOptions};
 /// ```
 #[derive(Debug)]
 pub struct Session {
-    engine: Engine,
-    core: RefCell<CoreSession>,
-    /// How many cursors are on a record: while any is, reads outside a transaction see one
-    /// snapshot.
-    placed: Cell<usize>,
-    /// Raised by each rollback, which resets every cursor.
-    rollbacks: Cell<u64>,
-    _not_sync: PhantomData<Cell<()>>,
+    state: RefCell<SessionState>,
 }
 
 impl Session {
-    pub(crate) fn new(engine: Engine) -> Result<Self> {
-        let core = RefCell::new(engine.session()?);
-        let (placed, rollbacks) = (Cell::new(0), Cell::new(0));
-        Ok(Self { engine, core, placed, rollbacks, _not_sync: PhantomData })
+    pub(crate) fn new(connection: &Connection) -> Result<Self> {
+        Ok(Self { state: RefCell::new(SessionState::open(connection)?) })
+    }
+
+    pub(crate) fn state(&self) -> RefMut<'_, SessionState> {
+        self.state.borrow_mut()
     }
 
     pub(crate) fn core(&self) -> RefMut<'_, CoreSession> {
-        self.core.borrow_mut()
+        RefMut::map(self.state(), |state| &mut state.core)
     }
 
-    pub(crate) fn rollbacks(&self) -> u64 {
-        self.rollbacks.get()
-    }
-
-    /// A cursor came to be on a record.
-    pub(crate) fn cursor_placed(&self) {
-        self.placed.set(self.placed.get() + 1);
-    }
-
-    /// A cursor is on no record any more.
-    pub(crate) fn cursor_left(&self) {
-        self.placed.set(self.placed.get() - 1);
-        if self.placed.get() == 0 {
-            self.core().release_snapshot();
-        }
+    pub(crate) fn has_conflicted(&self) -> bool {
+        self.core().has_conflicted()
     }
 
     /// Creates table `name`, unless it exists with the same options.
@@ -59,7 +45,7 @@ impl Session {
     /// # Errors
     /// As [`Connection::create_table`](crate::Connection::create_table).
     pub fn create(&self, name: &str, options: &TableOptions) -> Result<()> {
-        self.engine.create_table(name, options).map(|_| ())
+        self.state().create(name, options, false)
     }
 
     /// Drops table `name`.
@@ -67,7 +53,7 @@ impl Session {
     /// # Errors
     /// As [`Connection::drop_table`](crate::Connection::drop_table).
     pub fn drop_table(&self, name: &str) -> Result<()> {
-        self.engine.drop_table(name)
+        self.state().drop_table(name)
     }
 
     /// A cursor over table `name`, on no record yet.
@@ -75,7 +61,16 @@ impl Session {
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing), [`Error::Closed`](crate::Error::Closed).
     pub fn open_cursor(&self, name: &str) -> Result<Cursor<'_>> {
-        Ok(Cursor::new(self, self.engine.table(name)?))
+        self.open_cursor_with(name, &CursorOptions::default())
+    }
+
+    /// A cursor over table `name` that behaves as `options` say.
+    ///
+    /// # Errors
+    /// As [`open_cursor`](Self::open_cursor).
+    pub fn open_cursor_with(&self, name: &str, options: &CursorOptions) -> Result<Cursor<'_>> {
+        let cursor = self.state().open_cursor(name, options)?;
+        Ok(Cursor::new(self, cursor))
     }
 
     /// Begins a transaction: reads see what is committed now, and its own writes.
@@ -83,7 +78,15 @@ impl Session {
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) inside one, [`Error::Closed`](crate::Error::Closed).
     pub fn begin(&self) -> Result<()> {
-        self.core().begin()
+        self.begin_with(&TransactionOptions::default())
+    }
+
+    /// Begins a transaction that runs as `options` say.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_with(&self, options: &TransactionOptions) -> Result<()> {
+        self.state().begin(options)
     }
 
     /// Commits the transaction. Cursors keep their places.
@@ -93,7 +96,16 @@ impl Session {
     /// is rolled back then. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) when the log
     /// could not be synced.
     pub fn commit(&self) -> Result<()> {
-        self.core().commit()
+        self.state().commit()
+    }
+
+    /// Commits the transaction; with `sync`, it is on stable storage afterwards.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`Error::Unsupported`](crate::Error::Unsupported), and the
+    /// transaction stays open, without `sync` in a database whose commits are all synced.
+    pub fn commit_with(&self, sync: bool) -> Result<()> {
+        self.state().commit_with(Some(sync))
     }
 
     /// Rolls the transaction back, and resets every cursor.
@@ -101,14 +113,12 @@ impl Session {
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) without one; what reading pages gives.
     pub fn rollback(&self) -> Result<()> {
-        self.rollbacks.set(self.rollbacks.get() + 1);
-        self.placed.set(0);
-        self.core().rollback()
+        self.state().rollback()
     }
 
     /// Whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
-        self.core().in_transaction()
+        self.state().in_transaction()
     }
 
     /// How many rows table `name` has, as the session sees it.
@@ -116,8 +126,7 @@ impl Session {
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing), [`Error::Closed`](crate::Error::Closed).
     pub fn len(&self, name: &str) -> Result<u64> {
-        let table = self.engine.table(name)?;
-        Ok(self.core().rows(&table))
+        self.state().rows(name)
     }
 
     /// As [`Connection::checkpoint`](crate::Connection::checkpoint).
@@ -125,11 +134,80 @@ impl Session {
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction; as there.
     pub fn checkpoint(&self) -> Result<()> {
-        if self.in_transaction() {
-            return Err(crate::Error::invalid(
-                "a checkpoint inside a transaction; commit it or roll it back first",
-            ));
-        }
-        self.engine.checkpoint()
+        self.state().checkpoint()
+    }
+
+    /// Removes the rows of a range of keys of table `name`, in the transaction, or in one of its own.
+    ///
+    /// # Errors
+    /// [`Error::Missing`](crate::Error::Missing); [`Error::Rollback`](crate::Error::Rollback) when
+    /// another transaction was first, or there are more rows than the cache can hold the removal of.
+    pub fn truncate<'k>(&self, name: &str, keys: impl RangeBounds<&'k [u8]>) -> Result<()> {
+        let owned = |bound: Bound<&&[u8]>| bound.map(|key| key.to_vec());
+        let (start, stop) = (owned(keys.start_bound()), owned(keys.end_bound()));
+        self.state().truncate_keys(name, start, stop)
+    }
+
+    /// Resets every cursor, and lets the snapshot of reads outside a transaction go.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction.
+    pub fn reset(&self) -> Result<()> {
+        self.state().reset()
+    }
+
+    /// The transaction sees what is committed now, from here on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) outside a transaction with snapshot isolation, or when
+    /// it has written.
+    pub fn reset_snapshot(&self) -> Result<()> {
+        self.state().reset_snapshot()
+    }
+
+    /// The isolation of transactions that are begun without one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction.
+    pub fn set_isolation(&self, isolation: Isolation) -> Result<()> {
+        self.state().set_isolation(isolation)
+    }
+
+    /// How long an operation may wait for another transaction, or for room in the cache; none is the
+    /// database's time-out.
+    pub fn set_operation_timeout(&self, timeout: Option<Duration>) {
+        self.state().set_operation_timeout(timeout);
+    }
+
+    /// Makes everything committed so far durable.
+    ///
+    /// # Errors
+    /// As [`Connection::sync`](crate::Connection::sync).
+    pub fn log_flush(&self) -> Result<()> {
+        self.state().log_flush()
+    }
+
+    /// Opens what a URI names: `table:NAME`, `metadata:` (each table's URI and how it was created) or
+    /// `statistics:` (the engine's counters). Keys and values of the last two are packed, `S` to `S`
+    /// and `i` to `SSq`: see [`packing`](crate::packing).
+    ///
+    /// ```
+    /// use rshelve::packing::{Format, Value};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// connection.create_table("stock", &Default::default())?;
+    /// let session = connection.open_session()?;
+    /// let mut cursor = session.open_uri("metadata:", &Default::default())?;
+    /// assert!(cursor.next()?);
+    /// assert_eq!("S".parse::<Format>()?.unpack(cursor.key()?)?, [Value::Text("table:stock")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for other URIs; as
+    /// [`open_cursor_with`](Self::open_cursor_with).
+    pub fn open_uri(&self, uri: &str, options: &CursorOptions) -> Result<Cursor<'_>> {
+        let cursor = self.state().open_uri(uri, options)?;
+        Ok(Cursor::new(self, cursor))
     }
 }

@@ -1,7 +1,7 @@
 //! A table, as most programs use it: one call, one transaction, from any thread.
 
 use std::cell::OnceCell;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 #[cfg(doc)]
@@ -10,7 +10,8 @@ use rshelve_core::btree::{Landing, Position};
 use rshelve_core::engine::{Cached, OpenTable, Session};
 
 use crate::pool::Pool;
-use crate::{Connection, Result, TableOptions};
+use crate::typed::TypedTable;
+use crate::{Connection, Result, TableOptions, TableRange};
 
 /// Rows, as [`Table::scan`] returns them.
 pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
@@ -46,6 +47,10 @@ impl Table {
 
     fn with<R>(&self, work: impl FnOnce(&mut Session) -> Result<R>) -> Result<R> {
         self.pool.with(self.connection.engine(), work)
+    }
+
+    pub(crate) fn handle(&self) -> &OpenTable {
+        &self.table
     }
 
     /// The table's name.
@@ -188,6 +193,36 @@ impl Table {
         Ok(self.len()? == 0)
     }
 
+    /// The rows of a range of keys in key order, from either end.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// let stock = connection.create_table("stock", &Default::default())?;
+    /// for key in [b"a", b"b", b"c"] {
+    ///     stock.insert(key, b"1")?;
+    /// }
+    /// let mut rows = stock.range(&b"b"[..]..);
+    /// assert_eq!(rows.next_back().transpose()?, Some((b"c".to_vec(), b"1".to_vec())));
+    /// assert_eq!(rows.next().transpose()?, Some((b"b".to_vec(), b"1".to_vec())));
+    /// assert!(rows.next().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn range<'k>(&self, keys: impl RangeBounds<&'k [u8]>) -> TableRange {
+        let owned = |bound: Bound<&&[u8]>| bound.map(|key| key.to_vec());
+        TableRange::new(self.clone(), owned(keys.start_bound()), owned(keys.end_bound()))
+    }
+
+    /// All rows in key order, from either end.
+    pub fn iter(&self) -> TableRange {
+        TableRange::new(self.clone(), Bound::Unbounded, Bound::Unbounded)
+    }
+
+    /// The table, with keys and values of Rust's types.
+    pub fn typed<K: ?Sized, V: ?Sized>(&self) -> TypedTable<K, V> {
+        TypedTable::new(self.clone())
+    }
+
     /// Rows between `start` and `stop` in key order, or backwards from `stop`: at most `rows_max`, and no
     /// more once their keys and values come to `bytes_max` (0 is no limit). Fewer mean the end, unless
     /// `bytes_max` was reached.
@@ -300,6 +335,15 @@ impl Table {
             let batch: Vec<_> = keys.into_iter().map(|key| (key, None::<&[u8]>)).collect();
             self.apply(&batch)?;
         }
+    }
+}
+
+impl IntoIterator for &Table {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+    type IntoIter = TableRange;
+
+    fn into_iter(self) -> TableRange {
+        self.iter()
     }
 }
 

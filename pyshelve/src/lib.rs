@@ -17,6 +17,7 @@ mod registry;
 mod scan;
 mod shelf;
 mod store;
+mod wt;
 
 use pyo3::prelude::*;
 
@@ -31,5 +32,6 @@ fn rshelve_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scan::Scan>()?;
     module.add_class::<shelf::ShelfCore>()?;
     module.add_function(wrap_pyfunction!(store::is_database, module)?)?;
+    wt::register(module)?;
     Ok(())
 }

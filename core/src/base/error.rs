@@ -104,6 +104,14 @@ pub enum Error {
         what: String,
     },
 
+    /// No record is where one was looked for: the key, or the end of a walk.
+    #[error("there is no such record")]
+    NotFound,
+
+    /// A record is where none was wanted.
+    #[error("the key has a value already")]
+    DuplicateKey,
+
     /// An argument or a state that makes no sense.
     #[error("{what}")]
     Invalid {

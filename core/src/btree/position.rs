@@ -20,6 +20,10 @@ pub struct Position {
     /// The numbers of the leaf's entries in key order, as of when they were last sorted. Emptied when
     /// another leaf is pinned.
     order: Vec<u16>,
+    /// Which view it was last moved under: whoever moves it says.
+    stamp: u64,
+    /// What it reads in need not stay in memory.
+    reads_once: bool,
 }
 
 /// Where a key is among a leaf's image slots and sorted entries.
@@ -55,7 +59,30 @@ enum Way {
 impl Position {
     /// A position nowhere.
     pub fn new(pin: PinnedLeaf) -> Self {
-        Self { pin, key: Vec::new(), is_set: false, place: None, order: Vec::new() }
+        Self {
+            pin,
+            key: Vec::new(),
+            is_set: false,
+            place: None,
+            order: Vec::new(),
+            stamp: 0,
+            reads_once: false,
+        }
+    }
+
+    /// The same, for pages that need not stay in memory for its sake.
+    pub fn reading_once(pin: PinnedLeaf) -> Self {
+        Self { reads_once: true, ..Self::new(pin) }
+    }
+
+    /// The view that it was last moved under, as who moved it called it.
+    pub fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// See [`stamp`](Self::stamp).
+    pub fn set_stamp(&mut self, stamp: u64) {
+        self.stamp = stamp;
     }
 
     /// Whether it is somewhere.
@@ -79,6 +106,13 @@ impl Position {
         self.place = None;
         self.order.clear();
         self.pin.release();
+    }
+
+    /// Goes to `key` without looking at it: it was just written. There is no [`value`](Self::value)
+    /// until the position moves, and no page is held.
+    pub fn place_at(&mut self, key: &[u8]) {
+        self.pin.release();
+        self.set_key(key);
     }
 
     /// What `view` finds for `key`; the position is on it then, and nowhere else.
@@ -153,7 +187,7 @@ impl Position {
     fn go_to(&mut self, tree: &Tree, key: &[u8]) -> Result<()> {
         self.order.clear();
         tree.find_leaf(Target::At(key), &mut self.pin)?;
-        if let Some(leaf) = self.pin.leaf() {
+        if let Some(leaf) = self.pin.leaf().filter(|_| !self.reads_once) {
             leaf.touch();
         }
         self.set_key(key);
@@ -276,6 +310,9 @@ impl Position {
     fn enter_next_leaf(&mut self, tree: &Tree, way: Way) -> Result<bool> {
         self.order.clear();
         let Some(leaf) = self.pin.leaf() else { return Ok(false) };
+        if self.reads_once {
+            leaf.chill();
+        }
         let border = match way {
             Way::Forward => {
                 let Some(high) = leaf.range().high.clone() else { return Ok(false) };

@@ -23,10 +23,10 @@ pub enum Pressure {
     Full,
 }
 
-/// Above this part of its size background eviction works.
-const EVICTION_TARGET_PERCENT: u64 = 80;
-/// Above this part of its size a thread that finished an operation helps.
-const EVICTION_TRIGGER_PERCENT: u64 = 90;
+/// Above this part of its size background eviction works, unless it is told otherwise.
+pub const EVICTION_TARGET_PERCENT: u64 = 80;
+/// Above this part of its size a thread that finished an operation helps, unless it is told otherwise.
+pub const EVICTION_TRIGGER_PERCENT: u64 = 90;
 
 /// Bounds of [`Cache::batch_bytes`].
 const BATCH_BYTES_LEAST: u64 = 16 << 10;
@@ -35,7 +35,13 @@ const BATCH_BYTES_MOST: u64 = 1 << 20;
 /// The account of one database's memory.
 #[derive(Debug)]
 pub struct Cache {
+    /// Written by `new` and `resize`, as the two below. Relaxed: whoever reads an old size acts on
+    /// the new one a moment later.
     bytes_max: AtomicU64,
+    /// Above this background eviction works.
+    target_bytes: AtomicU64,
+    /// Above this a thread that finished an operation helps.
+    trigger_bytes: AtomicU64,
     /// Written by every charge and release, read by whoever asks for pressure. Relaxed: the sum
     /// orders nothing but itself.
     bytes_used: AtomicU64,
@@ -54,14 +60,29 @@ pub struct Cache {
 impl Cache {
     /// An empty cache of at most `bytes_max` bytes.
     pub fn new(bytes_max: u64) -> Self {
+        let percent = |percent| AtomicU64::new(bytes_max / 100 * percent);
         Self {
             bytes_max: AtomicU64::new(bytes_max),
+            target_bytes: percent(EVICTION_TARGET_PERCENT),
+            trigger_bytes: percent(EVICTION_TRIGGER_PERCENT),
             bytes_used: AtomicU64::new(0),
             bytes_leaving: AtomicU64::new(0),
             waiters: AtomicUsize::new(0),
             room: Condvar::new(),
             room_lock: Mutex::new(()),
         }
+    }
+
+    /// From now on it holds at most `bytes_max` bytes; background eviction works above the first
+    /// percentage of that, and threads help above the second. What is too much leaves as eviction goes
+    /// on.
+    pub fn resize(&self, bytes_max: u64, target_percent: u64, trigger_percent: u64) {
+        self.bytes_max.store(bytes_max, Ordering::Relaxed);
+        self.target_bytes.store(bytes_max / 100 * target_percent, Ordering::Relaxed);
+        self.trigger_bytes.store(bytes_max / 100 * trigger_percent, Ordering::Relaxed);
+        // There may be room now for who waits for it.
+        drop(self.room_lock.lock());
+        self.room.notify_all();
     }
 
     /// The most bytes it may hold.
@@ -98,12 +119,12 @@ impl Cache {
     #[inline]
     pub fn pressure(&self) -> Pressure {
         let used = self.bytes_used();
-        if used <= self.bytes_max() / 100 * EVICTION_TARGET_PERCENT {
+        if used <= self.target_bytes.load(Ordering::Relaxed) {
             // Before the second load, for the sake of caches with room to spare.
             Pressure::None
         } else if used > self.full_above() {
             Pressure::Full
-        } else if self.bytes_staying() > self.bytes_max() / 100 * EVICTION_TRIGGER_PERCENT {
+        } else if self.bytes_staying() > self.trigger_bytes.load(Ordering::Relaxed) {
             Pressure::Help
         } else if self.wants_eviction() {
             Pressure::Background
@@ -114,7 +135,7 @@ impl Cache {
 
     /// Whether more stays than should: freeing what is leaving would not be enough.
     pub fn wants_eviction(&self) -> bool {
-        self.bytes_staying() > self.bytes_max() / 100 * EVICTION_TARGET_PERCENT
+        self.bytes_staying() > self.target_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether it is full only until what is leaving is gone.
@@ -254,6 +275,21 @@ mod tests {
         assert_eq!(cache.pressure(), Pressure::None);
         stays.shrink(600);
         assert_eq!((stays.bytes(), cache.bytes_used()), (100, 100));
+    }
+
+    #[test]
+    fn resizing_moves_every_threshold_and_wakes_who_waits() {
+        let cache = Arc::new(Cache::new(1000));
+        let _charge = Charge::new(&cache, 2000);
+        assert_eq!(cache.pressure(), Pressure::Full);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| cache.wait_for_room(Duration::from_secs(60)));
+            cache.resize(100_000, 1, 90);
+            assert!(waiter.join().expect("the waiter does not panic"));
+        });
+        assert_eq!(cache.pressure(), Pressure::Background);
+        cache.resize(100_000, 80, 90);
+        assert_eq!(cache.pressure(), Pressure::None);
     }
 
     #[test]

@@ -132,14 +132,18 @@ impl Inner {
         }
     }
 
-    /// Before a write: waits until the cache has room, making some.
+    /// Before a write: waits until the cache has room, making some, for at most `timeout`.
     #[inline]
-    pub(super) fn make_room(&self) -> Result<()> {
-        if self.shared.cache.pressure() < Pressure::Full { Ok(()) } else { self.wait_for_room() }
+    pub(super) fn make_room(&self, timeout: Duration) -> Result<()> {
+        if self.shared.cache.pressure() < Pressure::Full {
+            Ok(())
+        } else {
+            self.wait_for_room(timeout)
+        }
     }
 
     #[cold]
-    fn wait_for_room(&self) -> Result<()> {
+    fn wait_for_room(&self, timeout: Duration) -> Result<()> {
         self.shared.stats.cache_waits.bump();
         let start = Instant::now();
         let mut fruitless = 0;
@@ -163,7 +167,7 @@ impl Inner {
             }
             fruitless += usize::from(step.went_round);
             if fruitless >= 4 {
-                let left = self.options.timeout.saturating_sub(start.elapsed());
+                let left = timeout.saturating_sub(start.elapsed());
                 if left.is_zero() {
                     let reason = RollbackReason::CacheFull {
                         pinned_bytes: cache.bytes_used(),

@@ -21,7 +21,7 @@ mod tables;
 use catalog::Catalog;
 pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
-pub use session::{Cached, Session};
+pub use session::{Cached, Isolation, Session};
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};
@@ -142,6 +142,36 @@ impl Engine {
             Some(_) => self.inner.committer.sync(crate::io::SyncPoint::Background),
             None => self.inner.checkpoint(),
         }
+    }
+
+    /// Changes the cache's size and when eviction works: in the background above the first percentage
+    /// of the size, on the threads that use the database above the second.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a size or percentages out of range, [`Error::Closed`].
+    pub fn resize_cache(
+        &self,
+        bytes_max: u64,
+        target_percent: u64,
+        trigger_percent: u64,
+    ) -> Result<()> {
+        self.inner.check_open()?;
+        let options = DatabaseOptions { cache_bytes_max: bytes_max, ..self.options().clone() };
+        options.check()?;
+        if !(10..=99).contains(&target_percent) || !(target_percent..=99).contains(&trigger_percent)
+        {
+            return Err(Error::invalid(format!(
+                "an eviction target of {target_percent} % with a trigger of {trigger_percent} %; give 10 to 99, and a trigger not below the target"
+            )));
+        }
+        self.inner.shared.cache.resize(bytes_max, target_percent, trigger_percent);
+        self.inner.relieve();
+        Ok(())
+    }
+
+    /// The most bytes that the cache may hold now.
+    pub fn cache_bytes_max(&self) -> u64 {
+        self.inner.shared.cache.bytes_max()
     }
 
     /// What the engine did so far.

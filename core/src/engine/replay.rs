@@ -53,7 +53,7 @@ impl Apply for Replay<'_> {
         let transactions = &inner.shared.transactions;
         let count = transactions.rows(change.table).saturating_add_signed(rows);
         transactions.set_rows(change.table, count);
-        inner.make_room()?;
+        inner.make_room(inner.options.timeout)?;
         inner.relieve();
         Ok(())
     }

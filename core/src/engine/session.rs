@@ -1,8 +1,13 @@
 //! A session: operations one after the other, autocommitted or in a transaction, and cursors' places.
 
 mod batch;
+mod places;
+mod rewrite;
+mod transactions;
 
-use std::cell::OnceCell;
+pub use transactions::Isolation;
+
+use std::time::Duration;
 
 use super::edges::Edges;
 use super::{Inner, OpenTable};
@@ -11,7 +16,7 @@ use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TxnId;
 use crate::base::options::KEY_BYTES_MAX;
 use crate::block::overflow::{OverflowRef, read_value};
-use crate::btree::{Landing, Position, Target, Tree};
+use crate::btree::{Target, Tree};
 use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
@@ -24,12 +29,20 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// For writes that are transactions of their own; kept for its buffers.
     alone: Option<Transaction>,
-    /// Why the transaction cannot be committed any more.
+    /// The transaction is one of these, which only read.
+    weak: Option<Isolation>,
+    /// An operation of the transaction failed: it cannot be committed any more if it wrote.
     failed: bool,
+    /// An operation of the transaction was refused so that it may succeed when all of it runs again.
+    conflicted: bool,
     /// What cursors see outside a transaction, from their first placed read on.
     snapshot: Option<SnapshotGuard>,
     /// Where the transaction's first and last rows are.
     edges: Edges,
+    /// Counts the views that cursors have had: a new one with each snapshot.
+    view: u64,
+    /// How long an operation waits at most.
+    timeout: Duration,
 }
 
 /// What [`Session::get_cached`] found without the disk.
@@ -46,14 +59,19 @@ pub enum Cached<R> {
 impl Session {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         let pin = inner.shared.new_pin();
+        let timeout = inner.options.timeout;
         Self {
             inner,
             pin,
             transaction: None,
             alone: None,
             edges: Edges::default(),
+            weak: None,
             failed: false,
+            conflicted: false,
             snapshot: None,
+            view: 0,
+            timeout,
         }
     }
 
@@ -219,11 +237,14 @@ impl Session {
     ) -> Result<bool> {
         self.inner.check_writable("write")?;
         check_lengths(key, value)?;
+        if let Some(isolation) = self.weak {
+            return Err(isolation.refuse_write());
+        }
         if self.failed {
             return Err(Error::invalid("the transaction has failed; roll it back"));
         }
         let write = Write { key, value, wanted };
-        let outcome = match self.inner.make_room() {
+        let outcome = match self.inner.make_room(self.timeout) {
             Err(error) => Err(error),
             Ok(()) if self.transaction.is_some() => {
                 if value.is_some() {
@@ -235,8 +256,11 @@ impl Session {
         };
         self.pin.release();
         self.inner.relieve();
-        if outcome.is_err() && self.transaction.is_some() {
+        if let Err(error) = &outcome
+            && self.transaction.is_some()
+        {
             self.failed = true;
+            self.conflicted |= error.is_rollback();
         }
         outcome
     }
@@ -276,10 +300,8 @@ impl Session {
             match wrote {
                 Ok(Wrote::Done(_)) => {
                     alone.commit(&inner.committer, &mut self.pin)?;
-                    if self.snapshot.is_some() {
-                        // Cursors that are under way see what their own session wrote.
-                        self.snapshot = Some(Transactions::snapshot(&inner.shared.transactions));
-                    }
+                    drop(gate);
+                    self.renew_snapshot();
                     return Ok(true);
                 }
                 Ok(Wrote::Unwanted) => return Ok(false),
@@ -295,199 +317,23 @@ impl Session {
         }
     }
 
+    /// Cursors that are under way see what their own session wrote.
+    fn renew_snapshot(&mut self) {
+        if self.snapshot.is_some() {
+            self.view += 1;
+            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
+        }
+    }
+
     fn wait_for(&mut self, with: TxnId) -> Result<()> {
         let inner = &*self.inner;
         inner.shared.stats.conflicts.bump();
         self.pin.release();
-        let timeout = inner.options.timeout;
+        let timeout = self.timeout;
         if inner.shared.transactions.wait_ended(with, timeout) {
             return Ok(());
         }
         Err(Error::Rollback { reason: RollbackReason::TimedOut(timeout) })
-    }
-
-    // Transactions.
-
-    /// Begins a transaction: from now on the session sees what is committed now, and its own writes.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] inside a transaction; [`Error::Closed`].
-    pub fn begin(&mut self) -> Result<()> {
-        self.inner.check_open()?;
-        if self.transaction.is_some() {
-            return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
-        }
-        self.snapshot = None;
-        let snapshot = Transactions::snapshot(&self.inner.shared.transactions);
-        self.transaction = Some(Transaction::new(Some(snapshot), &self.inner.shared.cache));
-        self.failed = false;
-        Ok(())
-    }
-
-    /// Whether a transaction is open.
-    pub fn in_transaction(&self) -> bool {
-        self.transaction.is_some()
-    }
-
-    /// Commits the transaction. On an error it is rolled back.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] without one, or when an operation in it failed after it had written;
-    /// [`Error::OutcomeUnknown`] when the log could not be synced; what the log gives.
-    pub fn commit(&mut self) -> Result<()> {
-        let missing = || Error::invalid("no transaction is open; begin one");
-        let mut transaction = self.transaction.take().ok_or_else(missing)?;
-        self.edges.forget();
-        if std::mem::take(&mut self.failed) && transaction.has_written() {
-            transaction.rollback(&mut self.pin)?;
-            return Err(Error::invalid(
-                "an operation of the transaction had failed; it was rolled back, run it again",
-            ));
-        }
-        let outcome = match self.inner.enter() {
-            Ok(_gate) => transaction.commit(&self.inner.committer, &mut self.pin),
-            Err(closed) => {
-                transaction.rollback(&mut self.pin)?;
-                Err(closed)
-            }
-        };
-        self.pin.release();
-        self.inner.relieve();
-        outcome
-    }
-
-    /// Rolls the transaction back.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] without one; what reading pages gives.
-    pub fn rollback(&mut self) -> Result<()> {
-        let missing = || Error::invalid("no transaction is open; begin one");
-        let mut transaction = self.transaction.take().ok_or_else(missing)?;
-        self.edges.forget();
-        self.failed = false;
-        let outcome = transaction.rollback(&mut self.pin);
-        self.pin.release();
-        outcome
-    }
-
-    // Cursors' places.
-
-    /// A place in a table, nowhere yet.
-    pub fn position(&self) -> Position {
-        Position::new(self.inner.shared.new_pin())
-    }
-
-    /// Goes to `key`; false, and nowhere, if it is not there.
-    ///
-    /// # Errors
-    /// [`Error::Closed`]; what reading pages gives.
-    pub fn find(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
-        self.placed(|view| at.find(table.tree(), key, view))
-    }
-
-    /// Goes to `key` or the smallest key above.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn seek(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<Landing> {
-        self.placed(|view| at.seek(table.tree(), key, view))
-    }
-
-    /// Goes to the largest key below `key`; false, and nowhere, if there is none.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn seek_below(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
-        self.placed(|view| {
-            at.go_before(table.tree(), key)?;
-            at.prev(table.tree(), view)
-        })
-    }
-
-    /// Goes to the next key; from nowhere, to the first.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn next(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
-        if at.is_set() || self.transaction.is_none() {
-            return self.placed(|view| at.next(table.tree(), view));
-        }
-        let front = self.edges.front(table.id()).map(<[u8]>::to_vec);
-        let found = self.placed(|view| match front {
-            Some(front) => Ok(at.seek(table.tree(), &front, view)? != Landing::End),
-            None => at.next(table.tree(), view),
-        })?;
-        if let Some(key) = at.key().filter(|_| found) {
-            self.edges.found_front(table.id(), key);
-        }
-        Ok(found)
-    }
-
-    /// Goes to the previous key; from nowhere, to the last.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn prev(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
-        if at.is_set() || self.transaction.is_none() {
-            return self.placed(|view| at.prev(table.tree(), view));
-        }
-        let back = self.edges.back(table.id()).map(<[u8]>::to_vec);
-        let found = self.placed(|view| match back {
-            Some(back) => Ok(at.find(table.tree(), &back, view)? || {
-                at.go_before(table.tree(), &back)?;
-                at.prev(table.tree(), view)?
-            }),
-            None => at.prev(table.tree(), view),
-        })?;
-        if let Some(key) = at.key().filter(|_| found) {
-            self.edges.found_back(table.id(), key);
-        }
-        Ok(found)
-    }
-
-    fn placed<R>(&mut self, go: impl FnOnce(&ReadView<'_>) -> Result<R>) -> Result<R> {
-        self.inner.check_open()?;
-        if self.transaction.is_none() && self.snapshot.is_none() {
-            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
-        }
-        let outcome = go(&view_of(&self.transaction, self.snapshot.as_ref()));
-        self.inner.relieve();
-        outcome
-    }
-
-    /// Lets the snapshot of reads outside a transaction go: no cursor is placed any more, or what it
-    /// sees shall be new.
-    pub fn release_snapshot(&mut self) {
-        self.snapshot = None;
-    }
-
-    /// Whether reads outside a transaction have a snapshot now.
-    pub fn has_snapshot(&self) -> bool {
-        self.snapshot.is_some()
-    }
-
-    /// The bytes of the value that `at` is on: borrowed from its page, or, for a long one, read into
-    /// `long_value`, which the caller empties when `at` moves.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when it is nowhere; what reading a long value gives.
-    pub fn value<'v>(
-        &self,
-        table: &OpenTable,
-        at: &'v Position,
-        long_value: &'v OnceCell<Vec<u8>>,
-    ) -> Result<&'v [u8]> {
-        match at.value() {
-            Some(ValueRef::Inline(bytes)) => Ok(bytes),
-            Some(ValueRef::Overflow(reference)) => match long_value.get() {
-                Some(bytes) => Ok(bytes),
-                None => {
-                    let bytes = load_long_value(table.tree(), reference)?;
-                    Ok(long_value.get_or_init(|| bytes))
-                }
-            },
-            None => Err(Error::invalid("the cursor is on no record; search or move it first")),
-        }
     }
 }
 

@@ -20,6 +20,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Sees whatever was not rolled back, committed or not. Nothing of it is kept from being
+    /// discarded: whoever reads long values holds a live snapshot too.
+    pub fn everything() -> Self {
+        Self { min: TxnId::ABORTED, max: TxnId::ABORTED, in_flight: SmallVec::new() }
+    }
+
     /// True if the version that `id` wrote is in the snapshot. [`TxnId::VISIBLE`] always is,
     /// [`TxnId::ABORTED`] never.
     #[inline]

@@ -256,6 +256,13 @@ impl Leaf {
         }
     }
 
+    /// Notes that whoever read it in is done with it: unless others use it, it may leave first.
+    pub fn chill(&self) {
+        if self.heat.load(Ordering::Relaxed) <= 1 {
+            self.heat.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// One round of the clock: true when the leaf was not used lately.
     pub fn cool(&self) -> bool {
         let heat = self.heat.load(Ordering::Relaxed);

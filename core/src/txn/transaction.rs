@@ -48,6 +48,8 @@ pub struct Transaction {
     rows: SmallVec<[(TableId, i64); 2]>,
     long_values: Vec<OverflowRef>,
     charge: Charge,
+    /// Nothing of it goes to the log, whatever its tables say.
+    unlogged: bool,
 }
 
 impl Transaction {
@@ -65,12 +67,28 @@ impl Transaction {
             rows: SmallVec::new(),
             long_values: Vec::new(),
             charge: Charge::new(cache, 0),
+            unlogged: false,
         }
+    }
+
+    /// The same, with nothing in the log: durable with the next checkpoint.
+    #[must_use]
+    pub fn unlogged(self) -> Self {
+        Self { unlogged: true, ..self }
     }
 
     /// Whether it wrote anything.
     pub fn has_written(&self) -> bool {
         self.id.is_some()
+    }
+
+    /// It sees `snapshot` from now on.
+    ///
+    /// # Panics
+    /// If it has written: its reads and its conflicts would not agree.
+    pub fn set_snapshot(&mut self, snapshot: SnapshotGuard) {
+        assert!(!self.has_written(), "a snapshot changes before the first write");
+        self.snapshot = Some(snapshot);
     }
 
     /// What it sees.
@@ -179,7 +197,7 @@ impl Transaction {
             Some((_, change)) => *change += rows,
             None => self.rows.push((table, rows)),
         }
-        if committer.log().is_some() && tree.options().logged {
+        if committer.log().is_some() && tree.options().logged && !self.unlogged {
             Change { table, key, verb }.encode_into(&mut self.changes);
             if self.changes.len() >= CHUNK_BYTES {
                 let changes = std::mem::take(&mut self.changes);

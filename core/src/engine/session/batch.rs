@@ -10,8 +10,8 @@ use super::{Session, check_lengths};
 use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TxnId;
 use crate::btree::Tree;
+use crate::cache::Cache;
 use crate::engine::OpenTable;
-use crate::mvcc::Transactions;
 use crate::sync::Arc;
 use crate::txn::{Existing, Transaction, Write, Wrote};
 
@@ -32,25 +32,48 @@ impl Session {
         table: &OpenTable,
         batch: &[(K, Option<V>)],
     ) -> Result<()> {
+        let new = |cache: &Arc<Cache>| Transaction::new(None, cache);
+        self.apply_in(table, batch, new)
+    }
+
+    /// As [`apply`](Self::apply), but nothing goes to the log: it is durable with the next checkpoint.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn load<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        table: &OpenTable,
+        batch: &[(K, Option<V>)],
+    ) -> Result<()> {
+        let new = |cache: &Arc<Cache>| Transaction::new(None, cache).unlogged();
+        self.apply_in(table, batch, new)
+    }
+
+    fn apply_in<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        table: &OpenTable,
+        batch: &[(K, Option<V>)],
+        new: impl Fn(&Arc<Cache>) -> Transaction,
+    ) -> Result<()> {
         self.inner.check_writable("write")?;
-        if self.transaction.is_some() {
+        if self.in_transaction() {
             return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
         }
         for (key, value) in batch {
             check_lengths(key.as_ref(), value.as_ref().map(AsRef::as_ref))?;
         }
-        let timeout = self.inner.options.timeout;
+        let timeout = self.timeout;
         let deadline = Instant::now().checked_add(timeout);
-        while let Some(with) = self.try_apply(table.tree(), batch, deadline)? {
+        while let Some(with) = {
+            let whole = new(&self.inner.shared.cache);
+            self.try_apply(table.tree(), batch, whole, deadline)?
+        } {
             let left = left_until(deadline);
             if !self.inner.shared.transactions.wait_ended(with, left) {
                 return Err(Error::Rollback { reason: RollbackReason::TimedOut(timeout) });
             }
         }
-        if self.snapshot.is_some() {
-            // Cursors that are under way see what their own session wrote.
-            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
-        }
+        self.renew_snapshot();
         Ok(())
     }
 
@@ -59,10 +82,10 @@ impl Session {
         &mut self,
         tree: &Arc<Tree>,
         batch: &[(K, Option<V>)],
+        mut whole: Transaction,
         deadline: Option<Instant>,
     ) -> Result<Option<TxnId>> {
         let inner = Arc::clone(&self.inner);
-        let mut whole = Transaction::new(None, &inner.shared.cache);
         for (key, value) in batch {
             let write = Write {
                 key: key.as_ref(),
@@ -100,7 +123,7 @@ impl Session {
     ) -> Result<Option<TxnId>> {
         let inner = &*self.inner;
         loop {
-            inner.make_room()?;
+            inner.make_room(self.timeout)?;
             let wrote = {
                 let _gate = inner.enter()?;
                 whole.write(tree, write, &inner.committer, &mut self.pin, &mut |_| {})?

@@ -1,0 +1,204 @@
+//! Cursors' places: finding keys, walking, and the values there.
+
+use std::cell::OnceCell;
+
+use super::{Isolation, Session, load_long_value, view_of};
+use crate::base::error::{Error, Result};
+use crate::btree::{Drawn, Landing, Position};
+use crate::engine::OpenTable;
+use crate::mvcc::{ReadView, Snapshot, Transactions};
+use crate::page::ValueRef;
+
+/// How often a place without a row is drawn before any row is taken.
+const DRAWS_MAX: usize = 1000;
+
+impl Session {
+    /// A place in a table, nowhere yet.
+    pub fn position(&self) -> Position {
+        Position::new(self.inner.shared.new_pin())
+    }
+
+    /// The same, for pages that need not stay in the cache for its sake.
+    pub fn position_reading_once(&self) -> Position {
+        Position::reading_once(self.inner.shared.new_pin())
+    }
+
+    /// Goes to `key`; false, and nowhere, if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; what reading pages gives.
+    pub fn find(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
+        self.placed(at, |at, view| at.find(table.tree(), key, view))
+    }
+
+    /// Goes to `key` or the smallest key above.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn seek(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<Landing> {
+        self.placed(at, |at, view| at.seek(table.tree(), key, view))
+    }
+
+    /// Goes to the largest key below `key`; false, and nowhere, if there is none.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn seek_below(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
+        self.placed(at, |at, view| {
+            at.go_before(table.tree(), key)?;
+            at.prev(table.tree(), view)
+        })
+    }
+
+    /// Goes to the next key; from nowhere, to the first.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn next(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
+        if at.is_set() || self.transaction.is_none() {
+            return self.placed(at, |at, view| at.next(table.tree(), view));
+        }
+        let front = self.edges.front(table.id()).map(<[u8]>::to_vec);
+        let found = self.placed(at, |at, view| match front {
+            Some(front) => Ok(at.seek(table.tree(), &front, view)? != Landing::End),
+            None => at.next(table.tree(), view),
+        })?;
+        if let Some(key) = at.key().filter(|_| found) {
+            self.edges.found_front(table.id(), key);
+        }
+        Ok(found)
+    }
+
+    /// Goes to the previous key; from nowhere, to the last.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn prev(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
+        if at.is_set() || self.transaction.is_none() {
+            return self.placed(at, |at, view| at.prev(table.tree(), view));
+        }
+        let back = self.edges.back(table.id()).map(<[u8]>::to_vec);
+        let found = self.placed(at, |at, view| match back {
+            Some(back) => Ok(at.find(table.tree(), &back, view)? || {
+                at.go_before(table.tree(), &back)?;
+                at.prev(table.tree(), view)?
+            }),
+            None => at.prev(table.tree(), view),
+        })?;
+        if let Some(key) = at.key().filter(|_| found) {
+            self.edges.found_back(table.id(), key);
+        }
+        Ok(found)
+    }
+
+    /// Goes to a row that the session sees, each with the same chance; `ticket` draws any number, each
+    /// with the same chance. False, and nowhere, when there is none.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn random(
+        &mut self,
+        table: &OpenTable,
+        at: &mut Position,
+        mut ticket: impl FnMut() -> u64,
+    ) -> Result<bool> {
+        for _ in 0..DRAWS_MAX {
+            at.reset();
+            let Some(drawn) = table.tree().draw(ticket())? else { break };
+            if self.go_to_drawn(table, at, &drawn)? {
+                return Ok(true);
+            }
+        }
+        // So few of the places have a row that the session sees: the first one behind any place.
+        at.reset();
+        let Some(drawn) = table.tree().draw(ticket())? else { return self.next(table, at) };
+        Ok(self.seek(table, at, &drawn.low)? != Landing::End || self.next(table, at)?)
+    }
+
+    /// Goes to the row that was drawn; false when there is none that the session sees.
+    fn go_to_drawn(&mut self, table: &OpenTable, at: &mut Position, drawn: &Drawn) -> Result<bool> {
+        let mut found = self.seek(table, at, &drawn.low)? != Landing::End;
+        for _ in 0..drawn.number {
+            found = found && self.next(table, at)?;
+        }
+        let is_below = |key: &[u8]| drawn.high.as_ref().is_none_or(|high| key < high);
+        Ok(found && at.key().is_some_and(is_below))
+    }
+
+    fn placed<R>(
+        &mut self,
+        at: &mut Position,
+        go: impl FnOnce(&mut Position, &ReadView<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.inner.check_open()?;
+        if self.transaction.is_none() && self.snapshot.is_none() {
+            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
+        }
+        let outcome = if self.weak == Some(Isolation::ReadUncommitted) {
+            go(at, &ReadView { snapshot: &Snapshot::everything(), own: None })
+        } else {
+            go(at, &view_of(&self.transaction, self.snapshot.as_ref()))
+        };
+        at.set_stamp(self.view);
+        self.inner.relieve();
+        outcome
+    }
+
+    /// Lets the snapshot of reads outside a transaction go: no cursor is placed any more, or what it
+    /// sees shall be new.
+    pub fn release_snapshot(&mut self) {
+        self.view += 1;
+        self.snapshot = None;
+    }
+
+    /// Whether reads outside a transaction have a snapshot now.
+    pub fn has_snapshot(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// The bytes of the value that `at` is on: borrowed from its page, or, for a long one, read into
+    /// `long_value`, which the caller empties when `at` moves.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is nowhere; what reading a long value gives.
+    pub fn value<'v>(
+        &self,
+        table: &OpenTable,
+        at: &'v Position,
+        long_value: &'v OnceCell<Vec<u8>>,
+    ) -> Result<&'v [u8]> {
+        match at.value() {
+            Some(ValueRef::Inline(bytes)) => Ok(bytes),
+            Some(ValueRef::Overflow(reference)) => match long_value.get() {
+                Some(bytes) => Ok(bytes),
+                None => {
+                    let bytes = match at.key() {
+                        Some(key) if at.stamp() != self.view => self.read_again(table, key)?,
+                        _ => load_long_value(table.tree(), reference)?,
+                    };
+                    Ok(long_value.get_or_init(|| bytes))
+                }
+            },
+            None => Err(Error::invalid("the cursor is on no record; search or move it first")),
+        }
+    }
+
+    /// The long value of `key`, on which a position stands since a view that is gone: what it saw may
+    /// be gone with it, so this is what is seen now.
+    fn read_again(&self, table: &OpenTable, key: &[u8]) -> Result<Vec<u8>> {
+        let held = match self.snapshot {
+            Some(_) => None,
+            None => self.hold_snapshot(),
+        };
+        let view = view_of(&self.transaction, self.snapshot.as_ref().or(held.as_ref()));
+        let mut again = self.position();
+        if !again.find(table.tree(), key, &view)? {
+            return Err(Error::NotFound);
+        }
+        match again.value() {
+            Some(ValueRef::Overflow(reference)) => load_long_value(table.tree(), reference),
+            Some(ValueRef::Inline(bytes)) => Ok(bytes.to_vec()),
+            None => Err(Error::NotFound),
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! A cursor as a value: where it is, what is set in it, and how it moves.
+
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+
+use rshelve_core::btree::{Landing, Position};
+use rshelve_core::engine::OpenTable;
+
+use super::SessionState;
+use super::bounds::Bounds;
+use super::bulk::Bulk;
+use super::mode::{Mode, Op};
+use super::random::Dice;
+use super::rows::Rows;
+use crate::{CursorOptions, Error, Result, TableOptions};
+
+/// Where a cursor's key, or value, is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// There is none.
+    No,
+    /// In the cursor's own buffer.
+    Set,
+    /// Where the cursor is.
+    There,
+}
+
+/// A place in a table, and a key and a value to work with. See the [module](super).
+pub struct CursorState {
+    /// None for rows that are not a table's.
+    pub(super) table: Option<OpenTable>,
+    name: String,
+    pub(super) mode: Mode,
+    pub(super) options: CursorOptions,
+    pub(super) position: Position,
+    pub(super) key: Vec<u8>,
+    pub(super) key_is: Held,
+    pub(super) value: Vec<u8>,
+    pub(super) value_is: Held,
+    pub(super) bounds: Bounds,
+    /// The value that the position is on, if it is a long one and was asked for.
+    long_value: OnceCell<Vec<u8>>,
+    /// The session's count of resets when the cursor was last used.
+    resets: u64,
+    /// Counted in the session as being on a record.
+    placed: bool,
+    dice: Dice,
+    pub(super) bulk: Bulk,
+    rows: Rows,
+}
+
+impl CursorState {
+    pub(super) fn new(
+        session: &SessionState,
+        table: OpenTable,
+        options: &CursorOptions,
+    ) -> Result<Self> {
+        if options.checkpoint.is_some() {
+            return Err(Error::Unsupported { what: "a checkpoint cursor".to_owned() });
+        }
+        let mode = Mode::of(options)?;
+        let bulk = if mode == Mode::Bulk { Bulk::begin(session, &table)? } else { Bulk::default() };
+        let name = table.name().to_owned();
+        Ok(Self { bulk, ..Self::empty(session, Some(table), name, mode, options) })
+    }
+
+    /// A cursor over rows that no table has.
+    pub(super) fn over_rows(
+        session: &SessionState,
+        name: &str,
+        rows: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Self {
+        let options = CursorOptions::default().readonly(true);
+        let empty = Self::empty(session, None, name.to_owned(), Mode::Rows, &options);
+        Self { rows: Rows::new(rows), ..empty }
+    }
+
+    fn empty(
+        session: &SessionState,
+        table: Option<OpenTable>,
+        name: String,
+        mode: Mode,
+        options: &CursorOptions,
+    ) -> Self {
+        let core = &session.core;
+        Self {
+            table,
+            name,
+            mode,
+            options: options.clone(),
+            position: if options.read_once {
+                core.position_reading_once()
+            } else {
+                core.position()
+            },
+            key: Vec::new(),
+            key_is: Held::No,
+            value: Vec::new(),
+            value_is: Held::No,
+            bounds: Bounds::default(),
+            long_value: OnceCell::new(),
+            resets: session.resets(),
+            placed: false,
+            dice: Dice::new(options.random_seed),
+            bulk: Bulk::default(),
+            rows: Rows::default(),
+        }
+    }
+
+    /// The name of its table, or of its rows.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it was opened.
+    pub fn options(&self) -> &CursorOptions {
+        &self.options
+    }
+
+    /// Changes [`CursorOptions::overwrite`] from here on.
+    pub fn set_overwrite(&mut self, overwrite: bool) {
+        self.options.overwrite = overwrite;
+    }
+
+    /// The options of its table, if it has one.
+    pub fn table_options(&self) -> Option<&TableOptions> {
+        self.table.as_ref().map(OpenTable::options)
+    }
+
+    /// Whether it is on a record.
+    pub fn is_placed(&self) -> bool {
+        self.position.is_set() || self.rows.row().is_some()
+    }
+
+    pub(crate) fn table(&self) -> Result<&OpenTable> {
+        self.table.as_ref().ok_or_else(|| no_table(&self.name))
+    }
+
+    // What is set.
+
+    /// Sets the key for the next operation.
+    pub fn set_key(&mut self, key: &[u8]) {
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        self.key_is = Held::Set;
+    }
+
+    /// Sets the value for the next operation.
+    pub fn set_value(&mut self, value: &[u8]) {
+        self.value.clear();
+        self.value.extend_from_slice(value);
+        self.value_is = Held::Set;
+    }
+
+    /// The key that is set, or that the cursor is on. Valid until the cursor's next operation.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none.
+    pub fn key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+        let key = match self.key_is {
+            Held::Set => Some(self.key.as_slice()),
+            Held::There if self.resets == session.resets() => self.position.key(),
+            Held::There | Held::No => None,
+        };
+        key.ok_or_else(|| requires("key"))
+    }
+
+    /// The value that is set, or that the cursor is on. Valid until the cursor's next operation.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none; what reading a long value gives.
+    pub fn value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+        match self.value_is {
+            Held::Set => Ok(&self.value),
+            Held::There if self.resets == session.resets() => {
+                session.core.value(self.table()?, &self.position, &self.long_value)
+            }
+            Held::There | Held::No => Err(requires("value")),
+        }
+    }
+
+    /// Compares its key with that of another cursor of the same table.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when either has no key, or their tables differ.
+    pub fn compare(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
+        self.mode.check(Op::Compare)?;
+        if self.table.as_ref().map(OpenTable::id) != other.table.as_ref().map(OpenTable::id)
+            || self.name != other.name
+        {
+            return Err(Error::invalid("comparison method cursors must reference the same object"));
+        }
+        Ok(self.key(session)?.cmp(other.key(session)?))
+    }
+
+    // Moving.
+
+    /// Goes to the next record; from no record, to the first. A random cursor goes to any record.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], and on no record, at the end, or at the end of the bounds;
+    /// [`Error::Closed`]; what reading gives.
+    pub fn next(&mut self, session: &mut SessionState) -> Result<()> {
+        match self.mode {
+            Mode::Table => self.walk(session, true),
+            Mode::Random => self.jump(session),
+            Mode::Rows => self.in_rows(session, |rows| rows.walk(true)),
+            Mode::Bulk => self.refuse(session, Op::Next),
+        }
+    }
+
+    /// Goes to the previous record; from no record, to the last.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn prev(&mut self, session: &mut SessionState) -> Result<()> {
+        match self.mode {
+            Mode::Table => self.walk(session, false),
+            Mode::Rows => self.in_rows(session, |rows| rows.walk(false)),
+            Mode::Random | Mode::Bulk => self.refuse(session, Op::Move),
+        }
+    }
+
+    fn walk(&mut self, session: &mut SessionState, forward: bool) -> Result<()> {
+        self.catch_up(session);
+        self.long_value.take();
+        let (core, at) = (&mut session.core, &mut self.position);
+        let moved = match &self.table {
+            None => Err(no_table(&self.name)),
+            Some(table) if self.bounds.are_set() => self.bounds.walk(core, table, at, forward),
+            Some(table) if forward => core.next(table, at),
+            Some(table) => core.prev(table, at),
+        };
+        if !matches!(moved, Ok(true)) {
+            (self.key_is, self.value_is) = (Held::No, Held::No);
+        }
+        self.arrived(session, moved)
+    }
+
+    fn jump(&mut self, session: &mut SessionState) -> Result<()> {
+        self.catch_up(session);
+        self.long_value.take();
+        let (dice, at) = (&mut self.dice, &mut self.position);
+        let moved = match &self.table {
+            None => Err(no_table(&self.name)),
+            Some(table) => session.core.random(table, at, || dice.roll()),
+        };
+        self.arrived(session, moved)
+    }
+
+    /// Runs one move among rows that are not a table's.
+    fn in_rows(
+        &mut self,
+        session: &SessionState,
+        go: impl FnOnce(&mut Rows) -> bool,
+    ) -> Result<()> {
+        self.catch_up(session);
+        if !go(&mut self.rows) {
+            self.value_is = Held::No;
+            return Err(Error::NotFound);
+        }
+        if let Some((key, value)) = self.rows.row() {
+            let (key, value) = (key.to_vec(), value.to_vec());
+            self.set_key(&key);
+            self.set_value(&value);
+        }
+        Ok(())
+    }
+
+    /// Goes to the key that is set.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], with the key kept and on no record, when it is not there;
+    /// [`Error::Invalid`] when no key is set; as [`next`](Self::next).
+    pub fn search(&mut self, session: &mut SessionState) -> Result<()> {
+        self.allow(session, Op::Move)?;
+        let key = self.take_key(session)?;
+        let outcome = self.search_for(session, &key);
+        self.give_back_key(key);
+        outcome
+    }
+
+    /// Goes to `key`; the key is not kept when it is not there.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn search_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
+        self.catch_up(session);
+        self.long_value.take();
+        let found = match &self.table {
+            None => return self.in_rows(session, |rows| rows.search(key)),
+            Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
+            Some(table) => session.core.find(table, &mut self.position, key),
+        };
+        self.arrived(session, found)
+    }
+
+    /// Goes to the key that is set; if it is not there, to the smallest key above, else to the largest
+    /// one below. Says where it landed relative to the key.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no record at all; as [`search`](Self::search).
+    pub fn search_near(&mut self, session: &mut SessionState) -> Result<Ordering> {
+        self.allow(session, Op::Move)?;
+        let key = self.take_key(session)?;
+        let outcome = self.search_near_for(session, &key);
+        self.give_back_key(key);
+        outcome
+    }
+
+    /// The same for `key`, which is not kept.
+    ///
+    /// # Errors
+    /// As [`search_near`](Self::search_near).
+    pub fn search_near_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<Ordering> {
+        self.catch_up(session);
+        self.long_value.take();
+        if self.mode == Mode::Rows {
+            let mut landed = None;
+            self.in_rows(session, |rows| {
+                landed = rows.search_near(key);
+                landed.is_some()
+            })?;
+            return landed.ok_or(Error::NotFound);
+        }
+        let landed = self.land_near(session, key);
+        let found = landed.as_ref().map(Option::is_some).map_err(Clone::clone);
+        self.arrived(session, found)?;
+        landed?.ok_or(Error::NotFound)
+    }
+
+    fn land_near(&mut self, session: &mut SessionState, key: &[u8]) -> Result<Option<Ordering>> {
+        let (core, at) = (&mut session.core, &mut self.position);
+        let table = self.table.as_ref().ok_or_else(|| no_table(&self.name))?;
+        if self.bounds.are_set() {
+            return self.bounds.land_near(core, table, at, key);
+        }
+        match core.seek(table, at, key)? {
+            Landing::Exact => Ok(Some(Ordering::Equal)),
+            Landing::Above => Ok(Some(Ordering::Greater)),
+            Landing::End => Ok(core.prev(table, at)?.then_some(Ordering::Less)),
+        }
+    }
+
+    /// Finds the largest key, and sets it; the cursor is on no record.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] in an empty table; [`Error::Invalid`] with bounds; as
+    /// [`next`](Self::next).
+    pub fn largest_key(&mut self, session: &mut SessionState) -> Result<()> {
+        self.allow(session, Op::Table)?;
+        if self.bounds.are_set() {
+            let error = Error::invalid("setting bounds is not compatible with cursor largest key");
+            note_failure(session, &error);
+            return Err(error);
+        }
+        self.leave(session);
+        self.walk(session, false)?;
+        let key = self.take_key(session)?;
+        self.leave(session);
+        self.give_back_key(key);
+        Ok(())
+    }
+
+    /// Goes to no record, and lets go of the page, the key, the value and the bounds.
+    pub fn reset(&mut self, session: &mut SessionState) {
+        self.bounds = Bounds::default();
+        self.leave(session);
+    }
+
+    /// The cursor's end. A cursor that is dropped without it keeps its session's snapshot.
+    ///
+    /// # Errors
+    /// Those of a bulk cursor: what writing its last rows and the checkpoint give.
+    pub fn close(mut self, session: &mut SessionState) -> Result<()> {
+        self.finish(session)
+    }
+
+    /// What [`close`](Self::close) does, for who cannot give the cursor away.
+    pub(crate) fn finish(&mut self, session: &mut SessionState) -> Result<()> {
+        self.leave(session);
+        match &self.table {
+            Some(table) if self.mode == Mode::Bulk => self.bulk.finish(session, table),
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes to no record, without key and value.
+    pub(crate) fn leave(&mut self, session: &mut SessionState) {
+        self.catch_up(session);
+        self.long_value.take();
+        self.position.reset();
+        self.rows.reset();
+        (self.key_is, self.value_is) = (Held::No, Held::No);
+        self.count(session);
+    }
+
+    // What operations have in common.
+
+    /// What a rollback or a reset of the session did to the cursor happens now.
+    pub(super) fn catch_up(&mut self, session: &SessionState) {
+        if self.resets != session.resets() {
+            self.resets = session.resets();
+            self.placed = false;
+            self.position.reset();
+            let keep = |held: &mut Held| {
+                if *held == Held::There {
+                    *held = Held::No;
+                }
+            };
+            keep(&mut self.key_is);
+            keep(&mut self.value_is);
+        }
+    }
+
+    /// Tells the session whether the cursor is on a record.
+    pub(super) fn count(&mut self, session: &mut SessionState) {
+        match (self.placed, self.position.is_set()) {
+            (false, true) => session.cursor_placed(),
+            (true, false) => session.cursor_left(),
+            _ => {}
+        }
+        self.placed = self.position.is_set();
+    }
+
+    /// A move ended on a record, or on none.
+    fn arrived(&mut self, session: &mut SessionState, found: Result<bool>) -> Result<()> {
+        let outcome = match found {
+            Ok(true) => {
+                (self.key_is, self.value_is) = (Held::There, Held::There);
+                Ok(())
+            }
+            Ok(false) => {
+                self.value_is = Held::No;
+                Err(Error::NotFound)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome {
+            self.position.reset();
+            if self.key_is == Held::There {
+                self.key_is = Held::No;
+            }
+            if self.value_is == Held::There {
+                self.value_is = Held::No;
+            }
+            note_failure(session, error);
+        }
+        self.count(session);
+        outcome
+    }
+
+    /// Refuses what a cursor of this kind does not do.
+    pub(super) fn allow(&self, session: &mut SessionState, op: Op) -> Result<()> {
+        self.mode.check(op).inspect_err(|error| note_failure(session, error))
+    }
+
+    /// Refuses what a cursor cannot be a truncation's end for.
+    pub(super) fn check_truncates(&self) -> Result<()> {
+        self.mode.check(Op::Table)
+    }
+
+    fn refuse(&self, session: &mut SessionState, op: Op) -> Result<()> {
+        self.allow(session, op)
+    }
+
+    /// Takes the key out, for an operation that needs one and gives it back.
+    pub(super) fn take_key(&mut self, session: &mut SessionState) -> Result<Vec<u8>> {
+        self.catch_up(session);
+        match (self.key_is, self.position.key()) {
+            (Held::Set, _) => Ok(std::mem::take(&mut self.key)),
+            (Held::There, Some(key)) => {
+                let mut buffer = std::mem::take(&mut self.key);
+                buffer.clear();
+                buffer.extend_from_slice(key);
+                Ok(buffer)
+            }
+            _ => {
+                let error = requires("key");
+                note_failure(session, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// The key that [`take_key`](Self::take_key) took is the cursor's again, unless it is on a record.
+    pub(super) fn give_back_key(&mut self, key: Vec<u8>) {
+        self.key = key;
+        if self.key_is != Held::There {
+            self.key_is = Held::Set;
+        }
+    }
+}
+
+/// An operation failed: an open transaction that wrote cannot be committed any more.
+pub(super) fn note_failure(session: &mut SessionState, error: &Error) {
+    if !matches!(error, Error::NotFound | Error::DuplicateKey) {
+        session.core.fail();
+    }
+}
+
+fn no_table(name: &str) -> Error {
+    Error::Unsupported { what: format!("this on {name}, which is not a table,") }
+}
+
+/// What is said when a key or a value is missing.
+pub(super) fn requires(what: &str) -> Error {
+    Error::invalid(format!("requires {what} be set"))
+}
+
+impl std::fmt::Debug for CursorState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CursorState").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! Writing through a cursor.
+
+use super::SessionState;
+use super::cursor::{CursorState, Held, note_failure, requires};
+use super::mode::{Mode, Op};
+use super::modify::{Modify, Padding, apply};
+use crate::{Error, Result};
+
+impl CursorState {
+    /// Gives the key that is set the value that is set. The cursor is on no record afterwards, and has
+    /// neither key nor value.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateKey`] without `overwrite` when the key has a value; inside a transaction the
+    /// cursor is on that record then. [`Error::NotFound`] outside the bounds; [`Error::Invalid`] when
+    /// key or value are not set; [`Error::Unsupported`] through a cursor that is read-only;
+    /// [`Error::Rollback`] when another transaction was first; as
+    /// [`Table::insert`](crate::Table::insert).
+    pub fn insert(&mut self, session: &mut SessionState) -> Result<()> {
+        self.allow(session, Op::Insert)?;
+        let key = self.take_key(session)?;
+        let outcome = self
+            .with_value(session, |cursor, session, value| cursor.insert_row(session, &key, value));
+        self.give_back_key(key);
+        match &outcome {
+            Ok(()) => self.leave(session),
+            Err(Error::DuplicateKey) if session.in_transaction() => self.search(session)?,
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Gives `key` this value, without a look at what is set.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn insert_row(
+        &mut self,
+        session: &mut SessionState,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
+        self.check_write(key)?;
+        let Some(table) = &self.table else { return self.mode.check(Op::Insert) };
+        if self.mode == Mode::Bulk {
+            return self.bulk.insert(session, table, key, value);
+        }
+        if self.options.overwrite {
+            return session.core.put(table, key, value);
+        }
+        match session.core.insert(table, key, value)? {
+            true => Ok(()),
+            false => Err(Error::DuplicateKey),
+        }
+    }
+
+    /// Gives `key` this value if it has none; false if it has one.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert), but for duplicates.
+    pub fn insert_new_row(
+        &mut self,
+        session: &mut SessionState,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<bool> {
+        self.mode.check(Op::Write)?;
+        self.check_write(key)?;
+        session.core.insert(self.table()?, key, value)
+    }
+
+    /// Gives the key that is set, or that the cursor is on, the value that is set. The cursor is on
+    /// that record afterwards.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without `overwrite` when the key has no value; as
+    /// [`insert`](Self::insert).
+    pub fn update(&mut self, session: &mut SessionState) -> Result<()> {
+        self.allow(session, Op::Write)?;
+        let key = self.take_key(session)?;
+        let outcome = self
+            .with_value(session, |cursor, session, value| cursor.update_row(session, &key, value));
+        if outcome.is_ok() {
+            self.stand_on(session, &key);
+        }
+        self.give_back_key(key);
+        outcome
+    }
+
+    fn update_row(&mut self, session: &mut SessionState, key: &[u8], value: &[u8]) -> Result<()> {
+        self.check_write(key)?;
+        let table = self.table()?;
+        if self.options.overwrite {
+            return session.core.put(table, key, value);
+        }
+        match session.core.replace(table, key, value)? {
+            true => Ok(()),
+            false => Err(Error::NotFound),
+        }
+    }
+
+    /// Deletes the key that is set; the cursor has neither key nor place afterwards. Or the record that
+    /// the cursor is on; it keeps place and key then, and has no value.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such record, with the key kept; as
+    /// [`insert`](Self::insert).
+    pub fn remove(&mut self, session: &mut SessionState) -> Result<()> {
+        self.allow(session, Op::Write)?;
+        let key = self.take_key(session)?;
+        let outcome = self.remove_row(session, &key);
+        self.give_back_key(key);
+        if let Err(error) = &outcome {
+            note_failure(session, error);
+        } else if self.key_is == Held::There {
+            self.value_is = Held::No;
+        } else {
+            self.leave(session);
+        }
+        outcome
+    }
+
+    /// Deletes `key`, without a look at what is set.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub fn remove_row(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
+        self.mode.check(Op::Write)?;
+        self.check_write(key)?;
+        match session.core.remove(self.table()?, key)? {
+            true => Ok(()),
+            false => Err(Error::NotFound),
+        }
+    }
+
+    /// Makes every transaction that writes the record beside this one conflict with it. The cursor is
+    /// on the record afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] outside a transaction; [`Error::NotFound`] when there is no such record; as
+    /// [`insert`](Self::insert).
+    pub fn reserve(&mut self, session: &mut SessionState) -> Result<()> {
+        self.rewrite(session, |value| value)
+    }
+
+    /// Changes parts of the record's value, one after the other. The cursor is on the record
+    /// afterwards, with the new value.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub fn modify(
+        &mut self,
+        session: &mut SessionState,
+        changes: &[Modify],
+        padding: Padding,
+    ) -> Result<()> {
+        self.rewrite(session, |value| apply(value, changes, padding))
+    }
+
+    fn rewrite(
+        &mut self,
+        session: &mut SessionState,
+        change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) -> Result<()> {
+        self.allow(session, Op::Write)?;
+        let key = self.take_key(session)?;
+        let rewritten = self.check_write(&key).and_then(|()| {
+            session.core.rewrite(self.table()?, &key, change)?.ok_or(Error::NotFound)
+        });
+        let outcome = rewritten.map(|value| {
+            self.value = value;
+            self.stand_on(session, &key);
+        });
+        self.give_back_key(key);
+        outcome.inspect_err(|error| note_failure(session, error))
+    }
+
+    /// The cursor is on `key`, which has the value that is set.
+    fn stand_on(&mut self, session: &mut SessionState, key: &[u8]) {
+        self.position.place_at(key);
+        (self.key_is, self.value_is) = (Held::There, Held::Set);
+        self.count(session);
+    }
+
+    #[inline]
+    fn check_write(&self, key: &[u8]) -> Result<()> {
+        if self.options.readonly {
+            let what = "a write through a cursor that is read-only".to_owned();
+            return Err(Error::Unsupported { what });
+        }
+        if self.bounds.place(key).is_eq() { Ok(()) } else { Err(Error::NotFound) }
+    }
+
+    /// Runs a write with the value that is set, or that the cursor is on.
+    fn with_value(
+        &mut self,
+        session: &mut SessionState,
+        write: impl FnOnce(&mut Self, &mut SessionState, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        if self.value_is == Held::There {
+            let value = self.value(session)?.to_vec();
+            self.set_value(&value);
+        }
+        let outcome = if self.value_is == Held::Set {
+            let value = std::mem::take(&mut self.value);
+            let outcome = write(self, session, &value);
+            self.value = value;
+            outcome
+        } else {
+            Err(requires("value"))
+        };
+        outcome.inspect_err(|error| note_failure(session, error))
+    }
+}

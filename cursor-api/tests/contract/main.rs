@@ -1,0 +1,9 @@
+//! The contract of `docs/cursor-semantics.md`, row by row. Each test names its row.
+
+mod existence;
+mod face;
+mod fixture;
+mod position;
+mod random;
+mod schema;
+mod transactions;

@@ -1,0 +1,532 @@
+"""Drives `rshelve.wt` and a real WiredTiger with the same random operations, in lock step.
+
+Each implementation runs in a process of its own (`wt_worker`), because a debug build of WiredTiger
+ends its process where it finds a bug. The driver draws an operation, has both run it, and compares
+how it ended. Where the contract (``docs/cursor-semantics.md``) says that ours differs on purpose,
+`Driver.named` checks that it differs as it should; any other difference is reported with the
+operations before it.
+
+What one may not do to a WiredTiger is not drawn: an autocommit write that meets an open
+transaction's (row 21: there it spins for ever), empty keys (row 27), NUL in text (row 28). And
+after an operation that failed, the cursor is reset, because row 8 leaves its position open.
+
+A run is a seed and a number of operations; by itself::
+
+    python wt_driver.py --seed 7 --operations 100000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+NOTFOUND = -31803
+OPERATIONS_PER_PROGRAM = 400
+
+
+def wiredtiger_python() -> str | None:
+    """The interpreter that has `wiredtiger`: $RSHELVE_WIREDTIGER_PYTHON, or this one; None if neither."""
+    python = os.environ.get("RSHELVE_WIREDTIGER_PYTHON", sys.executable)
+    probe = [python, "-c", "import wiredtiger; wiredtiger.wiredtiger_open"]
+    found = subprocess.run(probe, capture_output=True, check=False)
+    return python if found.returncode == 0 else None
+
+
+class Difference(Exception):
+    """The two did not do the same, and the contract does not say why."""
+
+
+class Side:
+    """One implementation, in its process."""
+
+    def __init__(self, python: str, module: str, home: str) -> None:
+        worker = str(Path(__file__).with_name("wt_worker.py"))
+        self.process = subprocess.Popen(
+            [python, worker, module, home],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def send(self, operation: list[Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(operation) + "\n")
+        self.process.stdin.flush()
+
+    def receive(self) -> list[Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            assert self.process.stderr is not None
+            raise Difference(f"a worker died: {self.process.stderr.read()[-2000:]}")
+        answer: list[Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+class Formats:
+    """Keys and values of one pair of formats."""
+
+    KINDS = [("u", "u"), ("S", "S"), ("q", "S"), ("iS", "q"), ("Su", "iS"), ("S", "u"), ("u", "S")]
+
+    def __init__(self, draw: random.Random) -> None:
+        self.key_format, self.value_format = draw.choice(self.KINDS)
+        self.draw = draw
+
+    def key(self) -> Any:
+        number = self.draw.randrange(14)
+        text = "abcdefghijklmn"[number] * (1 + number % 3)
+        return {
+            "u": {"hex": text.encode().hex()},
+            "S": text,
+            "q": (number - 7) * 40,
+            "iS": {"row": [number // 3, text]},
+            "Su": {"row": [text[:1], {"hex": text.encode().hex()}]},
+        }[self.key_format]
+
+    def value(self) -> Any:
+        number = self.draw.randrange(1000)
+        text = f"v{number}" * self.draw.choice([1, 1, 1, 5])
+        return {
+            "u": {"hex": text.encode().hex()},
+            "S": text,
+            "q": number - 500,
+            "iS": {"row": [number, text]},
+        }[self.value_format]
+
+    def change(self) -> list[Any]:
+        text = "xyz"[: self.draw.randrange(4)]
+        data: Any = {"hex": text.encode().hex()} if self.value_format == "u" else text
+        return [data, self.draw.randrange(12), self.draw.randrange(5)]
+
+
+class SessionModel:
+    """What the driver has to know of a session to avoid what may not be done."""
+
+    def __init__(self, number: int, cursors: list[int]) -> None:
+        self.number = number
+        self.cursors = cursors
+        self.in_transaction = False
+        #: Keys that the open transaction wrote, as JSON; None is any key.
+        self.wrote: set[str | None] = set()
+
+
+class Driver:
+    """Both sides, and the program that runs on them."""
+
+    def __init__(self, python: str, folder: str, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self.seed = seed
+        self.operations = 0
+        self.programs = 0
+        self.named_counts: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.log: list[str] = []
+        self.sides = []
+        for module, interpreter in [("rshelve.wt", sys.executable), ("wiredtiger", python)]:
+            home = os.path.join(folder, module)
+            os.mkdir(home)
+            self.sides.append(Side(interpreter, module, home))
+
+    def stop(self) -> None:
+        for side in self.sides:
+            side.stop()
+
+    # One operation.
+
+    def both(self, *operation: Any) -> tuple[list[Any], list[Any]]:
+        """Run an operation on both sides; how it ended, ours first."""
+        for side in self.sides:
+            side.send(list(operation))
+        ours, theirs = (side.receive() for side in self.sides)
+        self.operations += 1
+        self.kinds[operation[0]] += 1
+        self.log.append(f"{json.dumps(operation)} -> {json.dumps(ours)}")
+        # The details are for the log.
+        ours, theirs = ours[:3], theirs[:3]
+        if ours != theirs:
+            self.log[-1] += f" but {json.dumps(theirs)} in WiredTiger"
+        return ours, theirs
+
+    def same(self, *operation: Any) -> list[Any]:
+        """Run an operation that has to end alike."""
+        ours, theirs = self.both(*operation)
+        if ours != theirs:
+            self.differ(operation)
+        return ours
+
+    def differ(self, operation: tuple[Any, ...]) -> None:
+        log = "\n".join(self.log[-400:])
+        raise Difference(f"seed {self.seed}, program {self.programs}: {operation[0]} differs\n{log}")
+
+    # A program.
+
+    def program(self, operations: int) -> None:
+        """Run random operations on a new table."""
+        self.log.clear()
+        self.programs += 1
+        draw = self.draw
+        self.formats = Formats(draw)
+        self.uri = f"table:t{self.programs}"
+        formats = f"key_format={self.formats.key_format},value_format={self.formats.value_format}"
+        self.same("open_session", 0, "")
+        self.same("s.create", 0, self.uri, formats)
+        self.models = []
+        for number in range(1, draw.randint(3, 5)):
+            self.same("open_session", number, "")
+            cursors = [number * 10 + index for index in range(draw.randint(1, 3))]
+            for cursor in cursors:
+                self.open(cursor, number)
+            self.models.append(SessionModel(number, cursors))
+        for _ in range(operations):
+            self.step()
+        self.finish()
+
+    def open(self, cursor: int, session: int) -> None:
+        config = self.draw.choice(["", "", "overwrite=false"])
+        self.same("open_cursor", cursor, session, self.uri, config)
+
+    def finish(self) -> None:
+        for model in self.models:
+            if model.in_transaction:
+                self.same("s.rollback_transaction", model.number)
+            for cursor in model.cursors:
+                self.same("close_cursor", cursor)
+            self.same("close_session", model.number)
+        self.same("open_cursor", 0, 0, self.uri, "")
+        self.same("rows", 0)
+        self.same("close_cursor", 0)
+        self.same("close_session", 0)
+
+    STEPS = (
+        ("place", 10),
+        ("walk", 18),
+        ("search", 10),
+        ("search_near", 6),
+        ("look", 10),
+        ("insert", 8),
+        ("update", 8),
+        ("remove", 8),
+        ("item", 6),
+        ("modify", 4),
+        ("reserve", 3),
+        ("compare", 4),
+        ("bound", 5),
+        ("largest_key", 2),
+        ("reset", 3),
+        ("reopen", 1),
+        ("duplicate", 2),
+        ("transaction", 14),
+        ("truncate", 2),
+        ("session_call", 2),
+    )
+
+    def step(self) -> None:
+        names, weights = zip(*self.STEPS, strict=True)
+        name = self.draw.choices(names, weights)[0]
+        model = self.draw.choice(self.models)
+        cursor = self.draw.choice(model.cursors)
+        run: Callable[[SessionModel, int], None] = getattr(self, name)
+        run(model, cursor)
+
+    def settle(self, cursor: int, answer: list[Any]) -> None:
+        """Row 8: after a failure the position is open, but what was set is kept."""
+        if answer[0] == "raises":
+            self.same("c.reset", cursor)
+
+    # What is drawn.
+
+    def place(self, model: SessionModel, cursor: int) -> None:
+        self.same("c.set_key", cursor, self.formats.key())
+        if self.draw.random() < 0.3:
+            self.same("c.set_value", cursor, self.formats.value())
+
+    def walk(self, model: SessionModel, cursor: int) -> None:
+        for _ in range(self.draw.choice([1, 1, 2, 5])):
+            answer = self.same(self.draw.choice(["c.next", "c.next", "c.prev"]), cursor)
+            self.settle(cursor, answer)
+            if answer == ["is", 0]:
+                self.same("c.get_key", cursor)
+                self.same("c.get_value", cursor)
+
+    def search(self, model: SessionModel, cursor: int) -> None:
+        if self.draw.random() < 0.8:
+            self.same("c.set_key", cursor, self.formats.key())
+        answer = self.same("c.search", cursor)
+        self.settle(cursor, answer)
+        self.look(model, cursor)
+
+    def search_near(self, model: SessionModel, cursor: int) -> None:
+        self.same("c.set_key", cursor, self.formats.key())
+        ours, theirs = self.both("c.search_near", cursor)
+        if ours == theirs:
+            self.settle(cursor, ours)
+            self.look(model, cursor)
+            return
+        if (ours, theirs) != (["is", 1], ["is", -1]):
+            self.differ(("c.search_near",))
+        # Row 6: ours is the smallest key above, theirs the largest below.
+        self.named_counts["row 6: search_near takes the larger side"] += 1
+        self.sides[0].send(["c.prev", cursor])
+        below = self.sides[0].receive()
+        self.sides[0].send(["c.get_key", cursor])
+        self.sides[1].send(["c.get_key", cursor])
+        keys = [side.receive() for side in self.sides]
+        if below != ["is", 0] or keys[0] != keys[1]:
+            self.log.append(f"prev -> {below}, keys {keys}")
+            self.differ(("c.search_near",))
+        self.same("c.reset", cursor)
+
+    def look(self, model: SessionModel, cursor: int) -> None:
+        self.same(self.draw.choice(["c.get_key", "c.get_keys"]), cursor)
+        self.same(self.draw.choice(["c.get_value", "c.get_values"]), cursor)
+
+    def may_write(self, model: SessionModel, key: Any) -> bool:
+        """Row 21: an autocommit write may not meet an open transaction's."""
+        if model.in_transaction:
+            return True
+        name = json.dumps(key)
+        others = [other.wrote for other in self.models if other is not model]
+        return not any(wrote & {name, None} or (key is None and wrote) for wrote in others)
+
+    def wrote(self, model: SessionModel, key: Any) -> None:
+        if model.in_transaction:
+            model.wrote.add(None if key is None else json.dumps(key))
+
+    def write(self, model: SessionModel, cursor: int, *operation: Any, with_value: bool) -> None:
+        """A write of a key that is set, sometimes of none or of the position's."""
+        key = self.formats.key()
+        if self.draw.random() < 0.8:
+            if not self.may_write(model, key):
+                return
+            self.same("c.set_key", cursor, key)
+        elif self.may_write(model, None):
+            # Whatever key it has.
+            key = None
+        else:
+            return
+        if with_value and self.draw.random() < 0.95:
+            self.same("c.set_value", cursor, self.formats.value())
+        answer = self.same(operation[0], cursor, *operation[1:])
+        self.wrote(model, key)
+        if answer[0] == "raises" and answer[2].startswith("WT_DUPLICATE_KEY"):
+            # Row 15.
+            self.look(model, cursor)
+            self.same("c.reset", cursor)
+            return
+        self.look(model, cursor)
+        self.settle(cursor, answer)
+
+    def insert(self, model: SessionModel, cursor: int) -> None:
+        self.write(model, cursor, "c.insert", with_value=True)
+
+    def update(self, model: SessionModel, cursor: int) -> None:
+        self.write(model, cursor, "c.update", with_value=True)
+
+    def remove(self, model: SessionModel, cursor: int) -> None:
+        self.write(model, cursor, "c.remove", with_value=False)
+
+    def reserve(self, model: SessionModel, cursor: int) -> None:
+        self.write(model, cursor, "c.reserve", with_value=False)
+
+    def modify(self, model: SessionModel, cursor: int) -> None:
+        if self.formats.value_format not in "Su":
+            return
+        key = self.formats.key()
+        changes = [self.formats.change() for _ in range(self.draw.randint(1, 3))]
+        if not model.in_transaction:
+            # Row 16: EINVAL here, ENOTSUP there.
+            self.same("c.set_key", cursor, key)
+            ours, theirs = self.both("modify", cursor, changes)
+            expected = [["raises", "WiredTigerError", text] for text in
+                        ("Invalid argument", "Operation not supported")]
+            if [ours, theirs] != expected:
+                self.differ(("modify",))
+            self.named_counts["row 16: modify outside a transaction is EINVAL"] += 1
+            self.same("c.reset", cursor)
+            return
+        self.same("c.set_key", cursor, key)
+        answer = self.same("modify", cursor, changes)
+        self.wrote(model, key)
+        self.look(model, cursor)
+        self.settle(cursor, answer)
+
+    def item(self, model: SessionModel, cursor: int) -> None:
+        key = self.formats.key()
+        match self.draw.randrange(3):
+            case 0:
+                answer = self.same("get_item", cursor, key)
+            case 1 if self.may_write(model, key):
+                answer = self.same("set_item", cursor, key, self.formats.value())
+                self.wrote(model, key)
+            case 2 if self.may_write(model, key):
+                answer = self.same("del_item", cursor, key)
+                self.wrote(model, key)
+            case _:
+                return
+        self.settle(cursor, answer)
+
+    def compare(self, model: SessionModel, cursor: int) -> None:
+        other = self.draw.choice(model.cursors)
+        self.same(self.draw.choice(["compare", "equals"]), cursor, other)
+
+    def bound(self, model: SessionModel, cursor: int) -> None:
+        if self.draw.random() < 0.3:
+            which = self.draw.choice(["", ",bound=lower", ",bound=upper"])
+            self.same("c.bound", cursor, f"action=clear{which}")
+            return
+        if self.draw.random() < 0.9:
+            self.same("c.reset", cursor)
+        self.same("c.set_key", cursor, self.formats.key())
+        which = self.draw.choice(["lower", "upper"])
+        inclusive = self.draw.choice(["", ",inclusive=false", ",inclusive=true"])
+        answer = self.same("c.bound", cursor, f"action=set,bound={which}{inclusive}")
+        self.settle(cursor, answer)
+
+    def largest_key(self, model: SessionModel, cursor: int) -> None:
+        ours, theirs = self.both("c.largest_key", cursor)
+        if ours[0] == theirs[0] == "raises":
+            if ours != theirs:
+                self.differ(("c.largest_key",))
+            self.same("c.reset", cursor)
+            return
+        ours_key, theirs_key = self.both("c.get_key", cursor)
+        self.same("c.reset", cursor)
+        # Row 10: ours is the largest that is visible, which is what `prev` finds.
+        found = self.same("c.prev", cursor)
+        largest = self.same("c.get_key", cursor)
+        if [ours, ours_key] != [found, largest]:
+            self.differ(("c.largest_key",))
+        if [theirs, theirs_key] != [ours, ours_key]:
+            self.named_counts["row 10: largest_key sees what is visible only"] += 1
+        self.same("c.reset", cursor)
+
+    def reset(self, model: SessionModel, cursor: int) -> None:
+        self.same("c.reset", cursor)
+        self.look(model, cursor)
+
+    def reopen(self, model: SessionModel, cursor: int) -> None:
+        self.same("close_cursor", cursor)
+        self.open(cursor, model.number)
+
+    def duplicate(self, model: SessionModel, cursor: int) -> None:
+        twin = 100 + cursor
+        if twin in model.cursors or cursor >= 100:
+            return
+        config = self.draw.choice(["", "overwrite=false"])
+        if self.same("duplicate", twin, model.number, cursor, config)[0] == "is":
+            self.same("c.get_key", twin)
+            self.same("c.get_value", twin)
+            self.same("c.next", twin)
+            self.same("close_cursor", twin)
+
+    def transaction(self, model: SessionModel, cursor: int) -> None:
+        if self.draw.random() < 0.03:
+            # One that makes no sense.
+            name = "begin" if model.in_transaction else self.draw.choice(["commit", "rollback"])
+            self.same(f"s.{name}_transaction", model.number)
+            return
+        if not model.in_transaction:
+            isolation = self.draw.choices(
+                ["", "isolation=snapshot", "isolation=read-committed", "isolation=read-uncommitted"],
+                [8, 2, 1, 1],
+            )[0]
+            self.same("s.begin_transaction", model.number, isolation)
+            model.in_transaction = True
+            return
+        end = self.draw.choice(["commit", "commit", "rollback"])
+        self.same(f"s.{end}_transaction", model.number)
+        model.in_transaction = False
+        model.wrote.clear()
+
+    def truncate(self, model: SessionModel, cursor: int) -> None:
+        if not self.may_write(model, None):
+            return
+        match self.draw.randrange(6):
+            case 0:
+                self.same("truncate", model.number, self.uri, None, None)
+            case 1:
+                self.same("c.set_key", cursor, self.formats.key())
+                ends = (cursor, None) if self.draw.random() < 0.5 else (None, cursor)
+                self.same("truncate", model.number, None, *ends)
+                self.same("c.reset", cursor)
+            case 2:
+                self.same("truncate", model.number, *self.draw.choice(
+                    [(None, None, None), (self.uri, cursor, None), (self.uri, cursor, cursor)]))
+            case _:
+                other = self.draw.choice(model.cursors)
+                if other == cursor:
+                    return
+                self.same("c.set_key", cursor, self.formats.key())
+                self.same("c.set_key", other, self.formats.key())
+                self.same("truncate", model.number, None, cursor, other)
+                self.look(model, cursor)
+                self.same("c.reset", cursor)
+                self.same("c.reset", other)
+        self.wrote(model, None)
+
+    def session_call(self, model: SessionModel, cursor: int) -> None:
+        match self.draw.randrange(4):
+            case 0:
+                self.same("s.checkpoint", model.number)
+            case 1:
+                self.same("s.log_flush", model.number, "sync=on")
+            case 2:
+                self.same("s.reset", model.number)
+            case _:
+                self.same("s.reset_snapshot", model.number)
+
+
+def run(python: str, seed: int, operations: int) -> Driver:
+    """Run programs until so many operations have been done."""
+    with tempfile.TemporaryDirectory() as folder:
+        driver = Driver(python, folder, seed)
+        try:
+            while driver.operations < operations:
+                driver.program(min(OPERATIONS_PER_PROGRAM, operations))
+        finally:
+            driver.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+    return driver
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--operations", type=int, default=100_000)
+    arguments = parser.parse_args()
+    python = wiredtiger_python()
+    if python is None:
+        print("wiredtiger is not installed (set RSHELVE_WIREDTIGER_PYTHON)", file=sys.stderr)
+        return 2
+    print(f"seed {arguments.seed}")
+    try:
+        driver = run(python, arguments.seed, arguments.operations)
+    except Difference as difference:
+        print(difference)
+        return 1
+    print(f"{driver.operations} operations in {driver.programs} programs, no difference without a name")
+    for name, count in sorted(driver.kinds.items()):
+        print(f"  {name}: {count}")
+    for name, count in sorted(driver.named_counts.items()):
+        print(f"named: {name}: {count}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
