@@ -113,7 +113,7 @@ impl Engine {
         let writable = options.mode != OpenMode::ReadOnly;
         if writable {
             block::remove_leftovers(&*storage, name)?;
-            create_if_new(&storage, name, &options, &mut lock)?;
+            create_if_new(&bare, name, &options, &mut lock)?;
         }
         let label: Arc<str> = storage.display(name).into();
         let sticky = StickyStorage::new(bare, Arc::clone(&failure));
@@ -209,7 +209,8 @@ pub(super) fn lock(
 }
 
 /// Puts an empty database where there is none, or where it is to be replaced. The lock goes over to the
-/// new file before its name does.
+/// new file before its name does. Give it the bare storage: its file is wrapped under the user's name
+/// later, and until then nothing was promised.
 fn create_if_new(
     storage: &Arc<dyn Storage>,
     name: &str,

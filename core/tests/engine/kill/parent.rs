@@ -1,8 +1,8 @@
 //! Who kills, opens and compares.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rshelve_core::base::options::{DatabaseOptions, Durability, OpenMode};
@@ -16,15 +16,27 @@ const OPEN_SECONDS_MAX: f64 = 1.0;
 
 /// What the victim said before it died.
 #[derive(Default)]
-struct Heard {
+pub struct Heard {
+    pid: u64,
     acknowledged: [u64; THREADS],
-    checkpoint: [u64; THREADS],
+    /// What a checkpoint or sync covered.
+    durable: [u64; THREADS],
+    /// Why it could not go on.
+    pub failure: Option<String>,
+}
+
+/// How the rounds end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Kill,
+    PowerLoss,
 }
 
 /// What the database held after the last kill.
-struct Model {
+pub struct Model {
     seed: u64,
-    done: [u64; THREADS],
+    /// How many rounds of each thread it holds.
+    pub done: [u64; THREADS],
     rows: [ThreadRows; THREADS],
 }
 
@@ -48,8 +60,10 @@ pub fn check(durability: Durability, kills: u64) {
         let early = is_new && kill > 0 || random.below(4) == 0;
         let heard = run_and_kill(&path, durability, &model, early, &mut random);
         let what = format!("kill {kill} of {durability:?}, early: {early}, seed {seed}");
+        assert_eq!(heard.failure, None, "{what}");
         rounds += heard.acknowledged.iter().sum::<u64>();
-        slowest = slowest.max(model.look(&path, durability, &heard, &what, &mut random));
+        slowest =
+            slowest.max(model.look(&path, (durability, End::Kill), &heard, &what, &mut random));
     }
     println!("{durability:?}: {kills} kills, {rounds} rounds, slowest open {slowest:.3} s");
 }
@@ -62,36 +76,72 @@ fn run_and_kill(
     early: bool,
     random: &mut Random,
 ) -> Heard {
-    let path = path.to_str().expect("a path in UTF-8").to_owned();
-    let orders = Orders { durability, path, seed: model.seed, done: model.done };
-    let mut victim = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "kill::kill_victim", "--nocapture", "--test-threads=1"])
-        .env(ORDERS, orders.encode())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a process");
-    let mut lines = BufReader::new(victim.stdout.take().expect("a pipe")).lines();
-    let mut heard = Heard { acknowledged: model.done, ..Heard::default() };
-    let signal = if early { "opening" } else { "open" };
-    for line in lines.by_ref().map_while(Result::ok) {
-        if heard.take(&line) == signal {
-            break;
-        }
-    }
+    let mut victim = Victim::start(Vec::new(), path, durability, model);
+    victim.wait_for(if early { "opening" } else { "open" });
     // A random moment of what it does, not a wait for it.
     let most = if early { 4000 } else { 150_000 };
     std::thread::sleep(Duration::from_micros(random.below(most)));
-    kill(&mut victim);
-    for line in lines.map_while(Result::ok) {
-        heard.take(&line);
-    }
-    heard
+    let status = victim.kill();
+    assert!(status.code().is_none(), "the process ended by itself: {status}");
+    victim.finish()
 }
 
-fn kill(victim: &mut Child) {
-    victim.kill().expect("a signal");
-    let status = victim.wait().expect("an end");
-    assert!(status.code().is_none(), "the process ended by itself: {status}");
+/// A process that runs rounds until it dies.
+pub struct Victim {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    heard: Heard,
+}
+
+impl Victim {
+    /// Starts it on the database at `path`, by way of the command `wrapper`, if there is one.
+    pub fn start(
+        mut wrapper: Vec<String>,
+        path: &Path,
+        durability: Durability,
+        model: &Model,
+    ) -> Self {
+        let path = path.to_str().expect("a path in UTF-8").to_owned();
+        let orders = Orders { durability, path, seed: model.seed, done: model.done };
+        let program = std::env::current_exe().expect("this program");
+        wrapper.push(program.to_str().expect("a path in UTF-8").to_owned());
+        let mut child = Command::new(&wrapper[0])
+            .args(&wrapper[1..])
+            .args(["--exact", "kill::kill_victim", "--nocapture", "--test-threads=1"])
+            .env(ORDERS, orders.encode())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let heard = Heard { acknowledged: model.done, ..Heard::default() };
+        Self { child, lines, heard }
+    }
+
+    /// Listens until it says `word`, or is gone.
+    pub fn wait_for(&mut self, word: &str) {
+        for line in self.lines.by_ref().map_while(Result::ok) {
+            if self.heard.take(&line) == word {
+                break;
+            }
+        }
+    }
+
+    pub fn kill(&mut self) -> ExitStatus {
+        // The process itself: a wrapper may let it live.
+        if self.heard.pid > 0 {
+            let _ = Command::new("kill").args(["-9", &self.heard.pid.to_string()]).status();
+        }
+        self.child.kill().expect("a signal");
+        self.child.wait().expect("an end")
+    }
+
+    /// What it said until it died.
+    pub fn finish(mut self) -> Heard {
+        for line in self.lines.map_while(Result::ok) {
+            self.heard.take(&line);
+        }
+        self.heard
+    }
 }
 
 impl Heard {
@@ -108,12 +158,13 @@ impl Heard {
                     self.acknowledged[thread as usize] = round;
                 }
             }
-            "checkpoint" => {
+            "durable" => {
                 if let (Some(a), Some(b), Some(c)) = (number(), number(), number()) {
-                    self.checkpoint = [a, b, c];
+                    self.durable = [a, b, c];
                 }
             }
-            "failed:" => panic!("the process failed: {line}"),
+            "opening" => self.pid = number().unwrap_or(0),
+            "failed:" => self.failure = Some(line.to_owned()),
             _ => {}
         }
         word
@@ -121,15 +172,15 @@ impl Heard {
 }
 
 impl Model {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self { seed, done: [0; THREADS], rows: Default::default() }
     }
 
     /// Opens the database and compares it; returns how many seconds the open took.
-    fn look(
+    pub fn look(
         &mut self,
         path: &Path,
-        durability: Durability,
+        (durability, end): (Durability, End),
         heard: &Heard,
         what: &str,
         random: &mut Random,
@@ -143,7 +194,7 @@ impl Model {
         assert!(seconds < OPEN_SECONDS_MAX, "{what}: opening took {seconds} s");
         let found = read(&engine);
         for (thread, found) in found.into_iter().enumerate() {
-            self.compare(thread, found, durability, heard, what);
+            self.compare(thread, found, (durability, end), heard, what);
         }
         engine.close().unwrap_or_else(|error| panic!("{what}: it does not close: {error}"));
         let beside: Vec<_> = std::fs::read_dir(path.parent().expect("a folder"))
@@ -162,7 +213,7 @@ impl Model {
         &mut self,
         thread: usize,
         found: ThreadRows,
-        durability: Durability,
+        ending: (Durability, End),
         heard: &Heard,
         what: &str,
     ) {
@@ -170,8 +221,10 @@ impl Model {
         let round =
             number.and_then(|value| value.first_chunk().copied()).map_or(0, u64::from_le_bytes);
         let acknowledged = heard.acknowledged[thread];
-        let least = match durability {
-            Durability::Checkpoint => heard.checkpoint[thread].max(self.done[thread]),
+        let least = match ending {
+            (Durability::Checkpoint, _) | (Durability::Process, End::PowerLoss) => {
+                heard.durable[thread].max(self.done[thread])
+            }
             _ => acknowledged,
         };
         assert!(

@@ -123,7 +123,7 @@ pub fn run_as_victim() {
         return;
     };
     loop {
-        say("opening");
+        say(&format!("opening {}", std::process::id()));
         let engine = Engine::open(Path::new(&orders.path), options(orders.durability));
         let engine = engine.unwrap_or_else(|error| fail(&error));
         let tables: Vec<OpenTable> = (0..THREADS)
@@ -139,7 +139,7 @@ pub fn run_as_victim() {
                 let (orders, rounds, engine, tables) = (&orders, &rounds, &engine, &tables);
                 scope.spawn(move || work(orders, thread, rounds, engine, tables));
             }
-            scope.spawn(|| keep(&rounds, &engine));
+            scope.spawn(|| keep(orders.durability, &rounds, &engine));
         });
     }
 }
@@ -191,13 +191,17 @@ fn commit(
     if together { session.commit() } else { Ok(()) }
 }
 
-/// Checkpoints, and tables that come and go.
-fn keep(rounds: &[AtomicU64; THREADS], engine: &Engine) {
+/// Checkpoints, syncs, and tables that come and go.
+fn keep(durability: Durability, rounds: &[AtomicU64; THREADS], engine: &Engine) {
     for number in 0.. {
         let covered: Vec<String> =
             rounds.iter().map(|round| round.load(SeqCst).to_string()).collect();
-        engine.checkpoint().unwrap_or_else(|error| fail(&error));
-        say(&format!("checkpoint {}", covered.join(" ")));
+        let outcome = match durability {
+            Durability::Sync | Durability::Process if number % 2 == 1 => engine.sync(),
+            _ => engine.checkpoint(),
+        };
+        outcome.unwrap_or_else(|error| fail(&error));
+        say(&format!("durable {}", covered.join(" ")));
         let name = format!("passing-{}", number % 3);
         let table = engine.create_table(&name, &table_options());
         let table = table.unwrap_or_else(|error| fail(&error));
@@ -207,7 +211,7 @@ fn keep(rounds: &[AtomicU64; THREADS], engine: &Engine) {
             written.unwrap_or_else(|error| fail(&error));
         }
         drop(table);
-        if number % 2 == 0 {
+        if number % 4 < 2 {
             engine.drop_table(&name).unwrap_or_else(|error| fail(&error));
         }
     }
@@ -215,5 +219,8 @@ fn keep(rounds: &[AtomicU64; THREADS], engine: &Engine) {
 
 fn fail(error: &Error) -> ! {
     say(&format!("failed: {error}"));
-    std::process::exit(3)
+    // Killed it will be; until then it does no more.
+    loop {
+        std::thread::park();
+    }
 }
