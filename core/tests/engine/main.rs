@@ -17,4 +17,6 @@ mod model;
 mod planted;
 mod real;
 mod regressions;
+mod security;
+mod soak;
 mod stress;
