@@ -141,7 +141,9 @@ impl Engine {
             true => recovery::survey(origin, &blocks)?,
             false => Survey::nothing(origin),
         };
-        let lost = match writable && survey.log_is_there() {
+        // Without a log, only what its writer left behind tells that it was killed.
+        let was_killed = survey.log_is_there() || lock.was_left();
+        let lost = match writable && was_killed {
             true => lost_space(&blocks, &survey)?,
             false => Vec::new(),
         };
@@ -174,8 +176,10 @@ impl Engine {
             inner.catalog.tree().free_long_values(replaced)?;
             recovery::free_abandoned(&survey, &blocks)?;
         }
-        if writable && survey.log_is_there() {
+        if !lost.is_empty() {
             blocks.free_unreached(&lost)?;
+        }
+        if writable && survey.log_is_there() {
             // The checkpoint makes what was replayed durable and names the new epoch; only then the
             // old segments go.
             inner.checkpoint_now()?;

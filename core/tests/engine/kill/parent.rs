@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rshelve_core::base::options::{DatabaseOptions, Durability, OpenMode};
-use rshelve_core::engine::Engine;
+use rshelve_core::engine::{Engine, verify_file};
+use rshelve_core::verify::Report;
 
 use super::rounds::{self, ORDERS, Orders, SHARED, THREADS, ThreadRows, apply, counter, own_table};
 use crate::harness::{Random, read_all, seed};
@@ -185,6 +186,10 @@ impl Model {
         what: &str,
         random: &mut Random,
     ) -> f64 {
+        // Killed before it had its content, the file is empty; the log may be all that is behind it.
+        if path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            check_file(path, what);
+        }
         let options =
             DatabaseOptions { background: random.chance(50), ..rounds::options(durability) };
         let began = Instant::now();
@@ -202,6 +207,8 @@ impl Model {
             .map(|entry| entry.expect("an entry").file_name())
             .collect();
         assert_eq!(beside, ["spam"], "{what}");
+        let report = check_file(path, what);
+        assert!(report.unreached.is_empty(), "{what}: lost space {:?}", report.unreached);
         if random.chance(20) {
             check_reader(path, what);
         }
@@ -270,6 +277,14 @@ fn read(engine: &Engine) -> [ThreadRows; THREADS] {
 fn owner(key: &[u8]) -> usize {
     let digit = |at: usize| usize::from(key[at] - b'0');
     if key.starts_with(b"counter-") { digit(8) } else { digit(1) }
+}
+
+/// Nothing is damaged, whatever moment the end came.
+fn check_file(path: &Path, what: &str) -> Report {
+    let report = verify_file(path, &mut |_| Ok(()));
+    let report = report.unwrap_or_else(|error| panic!("{what}: it cannot be verified: {error}"));
+    assert!(report.is_clean(), "{what}: {report}");
+    report
 }
 
 /// Whoever only reads sees the same file.
