@@ -39,6 +39,8 @@ struct Sample {
     threads: f64,
 }
 
+type Measure = fn(&Sample) -> f64;
+
 #[test]
 fn soak_grows_nothing() {
     let seconds = std::env::var("RSHELVE_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
@@ -57,7 +59,7 @@ fn soak_grows_nothing() {
         }
     }
     let second_half = &samples[samples.len() / 2..];
-    let measures: [(&str, fn(&Sample) -> f64, f64); 4] = [
+    let measures: [(&str, Measure, f64); 4] = [
         ("resident memory", |sample| sample.resident_bytes, 4e6),
         ("file size", |sample| sample.file_bytes, 1e6),
         ("descriptors", |sample| sample.descriptors, 0.5),
@@ -74,7 +76,7 @@ fn soak_grows_nothing() {
 }
 
 /// The slope of the straight line through `samples`, per second.
-fn slope(samples: &[Sample], measure: fn(&Sample) -> f64) -> f64 {
+fn slope(samples: &[Sample], measure: Measure) -> f64 {
     let count = samples.len() as f64;
     let mean_x = samples.iter().map(|sample| sample.seconds).sum::<f64>() / count;
     let mean_y = samples.iter().map(measure).sum::<f64>() / count;
