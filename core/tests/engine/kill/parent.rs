@@ -9,8 +9,11 @@ use rshelve_core::base::options::{DatabaseOptions, Durability, OpenMode};
 use rshelve_core::engine::{Engine, verify_file};
 use rshelve_core::verify::Report;
 
-use super::rounds::{self, ORDERS, Orders, SHARED, THREADS, ThreadRows, apply, counter, own_table};
-use crate::harness::{Random, read_all, seed};
+use super::rounds::{
+    self, ORDERS, Orders, SHARED, THREADS, ThreadRows, UNLOGGED, UNLOGGED_EVERY, UNLOGGED_KEYS,
+    apply, counter, own_table, unlogged_key,
+};
+use crate::harness::{Random, Rows, read_all, seed};
 
 /// What an open may take; a log of the default size replays in well under it.
 const OPEN_SECONDS_MAX: f64 = 1.0;
@@ -22,6 +25,8 @@ pub struct Heard {
     acknowledged: [u64; THREADS],
     /// What a checkpoint or sync covered.
     durable: [u64; THREADS],
+    /// What a checkpoint covered.
+    checkpoint: [u64; THREADS],
     /// Why it could not go on.
     pub failure: Option<String>,
 }
@@ -39,6 +44,8 @@ pub struct Model {
     /// How many rounds of each thread it holds.
     pub done: [u64; THREADS],
     rows: [ThreadRows; THREADS],
+    /// The same for the table without a log, which may be behind.
+    unlogged: [u64; THREADS],
 }
 
 /// Kills a process on one database, `kills` times, and looks after each.
@@ -159,9 +166,12 @@ impl Heard {
                     self.acknowledged[thread as usize] = round;
                 }
             }
-            "durable" => {
+            "checkpoint" | "synced" => {
                 if let (Some(a), Some(b), Some(c)) = (number(), number(), number()) {
                     self.durable = [a, b, c];
+                    if word == "checkpoint" {
+                        self.checkpoint = [a, b, c];
+                    }
                 }
             }
             "opening" => self.pid = number().unwrap_or(0),
@@ -174,7 +184,7 @@ impl Heard {
 
 impl Model {
     pub fn new(seed: u64) -> Self {
-        Self { seed, done: [0; THREADS], rows: Default::default() }
+        Self { seed, done: [0; THREADS], rows: Default::default(), unlogged: [0; THREADS] }
     }
 
     /// Opens the database and compares it; returns how many seconds the open took.
@@ -197,6 +207,7 @@ impl Model {
             .unwrap_or_else(|error| panic!("{what}: it does not open: {error}"));
         let seconds = began.elapsed().as_secs_f64();
         assert!(seconds < OPEN_SECONDS_MAX, "{what}: opening took {seconds} s");
+        self.compare_unlogged(&engine, heard, what);
         let found = read(&engine);
         for (thread, found) in found.into_iter().enumerate() {
             self.compare(thread, found, (durability, end), heard, what);
@@ -249,6 +260,37 @@ impl Model {
             assert_eq!(found.get(key), Some(value), "{what}: round {round}, {key:?}: {other:?}");
         }
         assert_eq!(found.len(), rows.len(), "{what}: rows of thread {thread}");
+    }
+}
+
+impl Model {
+    /// Without a log, a checkpoint is what is promised, and whole transactions.
+    fn compare_unlogged(&mut self, engine: &Engine, heard: &Heard, what: &str) {
+        // Not there before its first checkpoint, or its record of creation.
+        let rows = engine.table(UNLOGGED).map_or_else(
+            |_| Rows::new(),
+            |table| read_all(&mut engine.session().expect("a session"), &table, false),
+        );
+        for thread in 0..THREADS {
+            let number = |key| {
+                let value = rows.get(&unlogged_key(thread, key));
+                value.and_then(|value| value.first_chunk().copied()).map_or(0, u64::from_le_bytes)
+            };
+            let found = number(0);
+            let whole = (1..UNLOGGED_KEYS).all(|key| number(key) == found);
+            assert!(whole, "{what}: half a transaction of thread {thread}");
+            let covered = heard.checkpoint[thread];
+            // What it wrote since it started; what was lost before that is not written again.
+            let last = covered - covered % UNLOGGED_EVERY;
+            let least = if last > self.done[thread] { last } else { self.unlogged[thread] };
+            let most = heard.acknowledged[thread] + 1;
+            assert!(
+                (least..=most).contains(&found),
+                "{what}: without a log, thread {thread} is at round {found}; {least} was promised, \
+                 {most} begun"
+            );
+            self.unlogged[thread] = found;
+        }
     }
 }
 
