@@ -30,6 +30,7 @@ mod checkpoint;
 mod create;
 mod extent;
 mod file_header;
+mod find;
 mod foreign;
 mod free_list;
 pub mod overflow;
@@ -45,6 +46,7 @@ pub use blocks::{Blocks, SpaceUse};
 pub use create::{NewDatabase, create, prepare, remove_leftovers};
 pub use extent::Extent;
 pub use file_header::MAGIC;
+pub use find::Damaged;
 pub use superblock::{CheckpointRoot, Superblock};
 pub use write::NewBlock;
 

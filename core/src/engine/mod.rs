@@ -19,6 +19,7 @@ mod session;
 mod tables;
 
 use catalog::Catalog;
+pub(crate) use catalog::Entry;
 pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
 pub use session::{Bulk, Cached, Isolation, Session};

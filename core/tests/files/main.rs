@@ -10,6 +10,7 @@ mod exercise;
 mod harness;
 mod hostile;
 mod log_values;
+mod salvage;
 mod surgery;
 mod verify;
 
