@@ -39,7 +39,8 @@ fn verify_and_salvage_exit_by_what_they_find() {
     // A page in the middle of the file.
     let mut bytes = fs::read(&path).expect("it is there");
     let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    // More than the padding behind a block.
+    bytes[middle..middle + 520].iter_mut().for_each(|byte| *byte ^= 1);
     fs::write(&path, bytes).expect("room");
     let damaged = run(&[Path::new("verify"), &path]);
     assert_eq!(damaged.status.code(), Some(1), "{}", text(&damaged));

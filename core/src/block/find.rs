@@ -46,11 +46,11 @@ impl Damaged {
             read.map_err(|error| Error::io("read", &label, error))?;
         }
         let mut complaints = Vec::new();
-        let id = match FileHeader::decode(&head, &label) {
+        let there = head.get(..head_bytes).unwrap_or_default();
+        let id = match FileHeader::decode(there, &label) {
             Ok(header) => Some(header.id),
             Err(error) => {
-                let ours = superblock::looks_like_slot(&head);
-                if matches!(error, Error::Foreign { .. }) && !ours {
+                if matches!(error, Error::Foreign { .. }) {
                     return Err(error);
                 }
                 complaints.push(error);
