@@ -38,8 +38,8 @@ impl Gaps {
         self.lost.push(range);
     }
 
-    /// Whether a key lies in a gap that was not filled; if so its row counts as found. What is perhaps
-    /// stale is not wanted where as many rows were found as there were.
+    /// Whether a key lies in a gap that was not filled; if so its row counts as found, unless
+    /// it is perhaps stale. Such a row is not wanted where as many others were found as there were.
     pub(super) fn wants(&mut self, key: &[u8], is_stale: bool) -> bool {
         if self.is_filled(key) {
             return false;
@@ -49,7 +49,8 @@ impl Gaps {
         });
         let has_all = |gap: &LostRange| gap.rows.is_some_and(|rows| gap.rows_found >= rows);
         gap.filter(|gap| !is_stale || !has_all(gap)).is_some_and(|gap| {
-            gap.rows_found += 1;
+            // Of a stale one nobody knows whether it is one of those that are missing.
+            gap.rows_found += u64::from(!is_stale);
             true
         })
     }
@@ -102,6 +103,7 @@ mod tests {
         assert_eq!(gaps.filled.len(), 1);
         assert_eq!(gaps.lost()[0].rows_found, 4);
         gaps.lost[0].rows = Some(5);
-        assert!(gaps.wants(b"da", true) && !gaps.wants(b"db", true) && gaps.wants(b"db", false));
+        assert!(gaps.wants(b"da", true) && gaps.wants(b"db", true) && gaps.wants(b"dc", false));
+        assert!(!gaps.wants(b"da", true) && gaps.wants(b"db", false));
     }
 }

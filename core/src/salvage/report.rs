@@ -18,7 +18,7 @@ pub struct LostRange {
     pub high: Option<Vec<u8>>,
     /// The rows that the page's parent counts in it; none when nobody knows.
     pub rows: Option<u64>,
-    /// Rows of it that were found elsewhere in the file.
+    /// Rows of it that were found elsewhere in the file, those that are perhaps stale not counted.
     pub rows_found: u64,
     /// What was wrong with the page.
     pub why: String,
@@ -59,7 +59,8 @@ pub struct SalvagedTable {
 }
 
 impl SalvagedTable {
-    /// The rows that are known to be lost. There may be more where nobody counted.
+    /// The rows that are known to be lost, or replaced by stale ones at best. There may be more where
+    /// nobody counted.
     pub fn rows_lost(&self) -> u64 {
         let gaps =
             self.lost.iter().filter_map(|gap| Some(gap.rows?.saturating_sub(gap.rows_found)));
