@@ -60,6 +60,9 @@ pub use rshelve_core::block::MAGIC;
 pub use rshelve_core::engine::verify_file;
 pub use rshelve_core::engine::{CompactProgress, CompactReport, CompactStage};
 pub use rshelve_core::io::fork::{ForkGuard, generation as fork_generation};
+pub use rshelve_core::salvage::{
+    LostRange, LostValue, Report as SalvageReport, SalvagedTable, salvage_file,
+};
 pub use rshelve_core::verify::{
     Problem as VerifyProblem, Progress as VerifyProgress, Report as VerifyReport, TableReport,
 };
