@@ -14,6 +14,7 @@ mod kill;
 mod larger;
 mod memory;
 mod model;
+mod panics;
 mod planted;
 mod real;
 mod regressions;
