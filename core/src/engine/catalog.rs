@@ -1,6 +1,8 @@
 //! The catalog: which tables there are, in memory and as rows of a tree of its own.
 
-use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeMap;
+
+use hashbrown::HashSet;
 
 use crate::base::codec::{Reader, put_prefixed, put_varint};
 use crate::base::error::{Error, Result};
@@ -143,13 +145,13 @@ impl Entry {
 pub(super) struct Catalog {
     /// Lock order: before every tree's locks. Held for reading while a batch of pages is evicted,
     /// so that no tree goes away under it.
-    tables: RwLock<HashMap<String, Arc<Table>>>,
+    tables: RwLock<BTreeMap<String, Arc<Table>>>,
     tree: Tree,
 }
 
 impl Catalog {
     pub(super) fn new(tree: Tree) -> Self {
-        Self { tables: RwLock::new(HashMap::new()), tree }
+        Self { tables: RwLock::new(BTreeMap::new()), tree }
     }
 
     pub(super) fn tree(&self) -> &Tree {
@@ -209,9 +211,7 @@ impl Catalog {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.tables.read().keys().cloned().collect();
-        names.sort_unstable();
-        names
+        self.tables.read().keys().cloned().collect()
     }
 
     /// Takes the table `name` out, if nobody has it open and no open transaction has written to it.
