@@ -1,4 +1,5 @@
-//! Callers that panic while they look at rows that a table lends them.
+//! Callers that panic while they look at rows that a table lends them, and sessions that outlive their
+//! connection.
 
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,4 +40,25 @@ fn panic_in_a_scan_keeps_no_snapshot() {
     write_all(2);
     let found = table.get_with(&7_u64.to_be_bytes(), |value| value == [2; 1000]);
     assert_eq!(found.expect("a get"), Some(true));
+}
+
+/// Sessions keep the database open: whoever drops the last handle in front of them closes nothing.
+#[test]
+fn session_outlives_its_connection() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("spam");
+    let connection = Connection::open(&path, Default::default()).expect("a database");
+    drop(connection.create_table("main", &Default::default()).expect("a table"));
+    let session = connection.open_session().expect("a session");
+    let (dropped, goes_on) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        goes_on.recv().expect("the connection is dropped");
+        let mut cursor = session.open_cursor("main").expect("a cursor");
+        cursor.insert(b"a", b"1").expect("a row");
+    });
+    drop(connection);
+    dropped.send(()).expect("the thread waits");
+    thread.join().expect("the session works");
+    let again = Connection::open(&path, Default::default()).expect("the session closed it");
+    assert_eq!(again.table("main").and_then(|table| table.len()).expect("a count"), 1);
 }
