@@ -12,7 +12,7 @@ pub const TABLE: &str = "test";
 /// Rows of filler: with their values more than the cache holds.
 const FILLER: u64 = 1600;
 const FILLER_BYTES: usize = 900;
-/// Time between checkpoints, and between kills a multiple of it.
+/// Time between checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What it is opened with: the smallest cache, background threads.
@@ -31,6 +31,10 @@ pub struct Database {
     /// Raised before each kill. Who finds it unchanged after a commit knows that the next life has the
     /// commit.
     lives: AtomicU64,
+    /// What the lives before have evicted.
+    evicted_before: AtomicU64,
+    /// Transactions, as its users count them.
+    counted: AtomicU64,
     durability: Durability,
 }
 
@@ -53,7 +57,23 @@ impl Database {
         }
         // A power loss is drawn from what was written since.
         storage.record(durability == Durability::Sync);
-        Self { now: RwLock::new((connection, storage)), lives: AtomicU64::new(0), durability }
+        Self {
+            now: RwLock::new((connection, storage)),
+            lives: AtomicU64::new(0),
+            evicted_before: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
+            durability,
+        }
+    }
+
+    /// Counts one more transaction, and says how many there are.
+    pub fn count_one(&self) -> u64 {
+        self.counted.fetch_add(1, SeqCst) + 1
+    }
+
+    /// How many pages were evicted, in all lives.
+    pub fn pages_evicted(&self) -> u64 {
+        self.evicted_before.load(SeqCst) + self.connection().stats().pages_evicted
     }
 
     /// Which life this is.
@@ -76,11 +96,12 @@ impl Database {
     /// drawn from `seed` does.
     pub fn kill(&self, seed: u64) {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        self.lives.fetch_add(1, SeqCst);
+        let life = self.lives.fetch_add(1, SeqCst);
+        self.evicted_before.fetch_add(now.0.stats().pages_evicted, SeqCst);
         let storage = match self.durability {
             Durability::Sync => {
                 let history = now.1.history();
-                history.walk_to(history.len()).image(Choice::Sampled(seed))
+                history.walk_to(history.len()).image(Choice::Sampled(seed + life))
             }
             _ => now.1.duplicate(),
         };
@@ -89,23 +110,14 @@ impl Database {
         *now = (connection, storage);
     }
 
-    /// Runs `work` beside a thread that takes a checkpoint every 50 ms, one that reads all of the filler
-    /// again and again, so that pages have to leave the cache, and, if `kills`, one that ends the
-    /// database's life.
-    pub fn beside<R>(&self, kills: Option<u64>, work: impl FnOnce() -> R) -> R {
+    /// Runs `work` beside a thread that takes a checkpoint every 50 ms, and one that reads all of the filler
+    /// again and again, so that pages have to leave the cache.
+    pub fn beside<R>(&self, work: impl FnOnce() -> R) -> R {
         let end = End::default();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut seed = kills.unwrap_or(0);
-                let mut ticks = 0_u64;
                 while !end.wait(CHECKPOINT_INTERVAL) {
-                    ticks += 1;
-                    if kills.is_some() && ticks.is_multiple_of(2) {
-                        seed += 1;
-                        self.kill(seed);
-                    } else {
-                        self.connection().checkpoint().expect("a checkpoint");
-                    }
+                    self.connection().checkpoint().expect("a checkpoint");
                 }
             });
             scope.spawn(|| {

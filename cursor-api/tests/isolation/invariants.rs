@@ -146,7 +146,7 @@ fn sums_over_whole_scans_do_not_change() {
             session.commit().expect("a commit");
         }
     };
-    database.beside(None, || run(&connection, transfer, sum_up));
+    database.beside(|| run(&connection, transfer, sum_up));
     assert!(sums.into_inner() > 0, "no sum was taken");
 }
 
@@ -197,7 +197,7 @@ fn ranges_have_no_phantoms() {
         drop(cursor);
         session.commit().expect("a commit");
     };
-    database.beside(None, || run(&connection, churn, scan));
+    database.beside(|| run(&connection, churn, scan));
     assert!(scans.into_inner() > 0, "no range was scanned");
 }
 
@@ -231,7 +231,7 @@ fn counters_only_grow_and_lose_nothing() {
             last = now;
         }
     };
-    database.beside(None, || run(&connection, increment, read));
+    database.beside(|| run(&connection, increment, read));
     let table = connection.table(TABLE).expect("a table");
     for (counter, done) in done.iter().enumerate() {
         let found = table.get_with(&row(counter as u64), number).expect("a get");
