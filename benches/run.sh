@@ -3,6 +3,7 @@
 #
 #   benches/run.sh --quick              our engine alone, 200,000 records
 #   benches/run.sh basics               inserts, reads and scans, in and out of cache
+#   benches/run.sh threads              our engine with 1 to 16 threads, beside processes
 #   benches/run.sh --peers --quick      beside LMDB, redb, fjall, RocksDB and SQLite
 #   benches/run.sh --peers              the same at 5 million records (some 10 GB of disk)
 #   benches/run.sh --wiredtiger ...     and WiredTiger, from the C library that is installed
@@ -22,8 +23,10 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+# How long operations wait inside the engine is added up in this build only.
+[ "${1:-}" != threads ] || features="$features,waits" target="$target/waits"
 # The peers' build is kept apart, so that changing features does not build them again.
-[ -z "$features" ] || target="$target/peers"
+case "$features" in *peers*) target="$target/peers" ;; esac
 
 cargo build --release --quiet --package rshelve-benches --target-dir "$target" --features "$features"
 exec "$target/release/rshelve-benches" "$@"

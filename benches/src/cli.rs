@@ -70,6 +70,7 @@ pub fn usage() -> String {
          \n\
          table    redb's published workload (the default)\n\
          basics   inserts, reads, scans; in and out of cache, one and two threads\n\
+         threads  our engine with 1 to 16 threads; has options of its own\n\
          \n\
          --quick            {RECORDS_QUICK} records, three rounds (else {RECORDS_FULL}, one)\n\
          --records N        another size\n\

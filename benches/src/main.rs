@@ -13,6 +13,7 @@ mod run;
 mod statistics;
 mod store;
 mod stores;
+mod threads;
 mod workload;
 
 use std::process::ExitCode;
@@ -30,7 +31,13 @@ fn main() -> ExitCode {
 }
 
 fn go() -> Outcome<ExitCode> {
-    let Some(command) = cli::parse(std::env::args().skip(1))? else {
+    let mut arguments = std::env::args().skip(1);
+    if std::env::args().nth(1).is_some_and(|first| first == "threads") {
+        arguments.next();
+        threads::main(arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(command) = cli::parse(arguments)? else {
         println!("{}", cli::usage());
         return Ok(ExitCode::SUCCESS);
     };

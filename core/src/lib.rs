@@ -50,6 +50,8 @@ pub use base::error::{Corruption, Error, Result};
 pub mod internals {
     #[cfg(loom)]
     pub use crate::bell;
+    #[cfg(all(feature = "waits", not(any(loom, shuttle))))]
+    pub use crate::sync::waits::waited;
     #[cfg(any(loom, shuttle))]
     pub use crate::sync::{life::forget_the_dead, weaken};
     pub use crate::{mvcc, reclaim};

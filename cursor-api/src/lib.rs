@@ -59,6 +59,9 @@ pub use rshelve_core::base::stats::StatsSnapshot;
 pub use rshelve_core::block::MAGIC;
 pub use rshelve_core::engine::verify_file;
 pub use rshelve_core::engine::{CompactProgress, CompactReport, CompactStage};
+#[doc(hidden)]
+#[cfg(feature = "waits")]
+pub use rshelve_core::internals::waited;
 pub use rshelve_core::io::fork::{ForkGuard, generation as fork_generation};
 pub use rshelve_core::salvage::{
     LostRange, LostValue, Report as SalvageReport, SalvagedTable, salvage_file,

@@ -4,8 +4,8 @@
 //! by thread, cost little and are rarely fought over.
 
 use std::cell::Cell;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use rshelve_core::engine::{Engine, Session};
 
@@ -49,15 +49,38 @@ impl Pool {
         engine: &Engine,
         work: impl FnOnce(&mut Session) -> Result<R>,
     ) -> Result<R> {
-        if let Some(slot) = self.slots.get(own_slot())
-            && let Ok(mut kept) = slot.0.try_lock()
-        {
-            let session = match &mut *kept {
-                Some(session) => session,
-                empty => empty.insert(engine.session()?),
-            };
-            return work(session);
+        let Some(mut kept) = self.slots.get(own_slot()).and_then(Slot::try_take) else {
+            return work(&mut engine.session()?);
+        };
+        let kept = NotAfterPanic(&mut kept);
+        let session = match &mut *kept.0 {
+            Some(session) => session,
+            empty => empty.insert(engine.session()?),
+        };
+        work(session)
+    }
+}
+
+impl Slot {
+    /// What is in it, unless somebody else has it now.
+    fn try_take(&self) -> Option<MutexGuard<'_, Option<Session>>> {
+        match self.0.try_lock() {
+            Ok(kept) => Some(kept),
+            // Who panicked has left it empty.
+            Err(TryLockError::Poisoned(poison)) => Some(poison.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
-        work(&mut engine.session()?)
+    }
+}
+
+/// Drops a session that work has panicked in: the work may have left it with a snapshot, which would keep
+/// every version that it sees.
+struct NotAfterPanic<'s>(&'s mut Option<Session>);
+
+impl Drop for NotAfterPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.0 = None;
+        }
     }
 }

@@ -28,7 +28,7 @@ pub mod bank;
 /// Preemptions that the second half of the schedules has, at places that it chooses.
 const PREEMPTIONS: usize = 3;
 /// Schedules that are played twice.
-const CHECKED_TWICE: usize = 5;
+const CHECKED_TWICE: usize = 20;
 /// Bytes of stack per thread.
 const STACK_BYTES: usize = 512 << 10;
 /// Steps after which a schedule is called endless.

@@ -1,6 +1,6 @@
 //! Recovery's hands: applies what the log says to the trees of a database that nobody else sees yet.
 
-use hashbrown::HashMap;
+use std::collections::BTreeMap;
 
 use super::catalog::Entry;
 use super::{Inner, OpenTable};
@@ -17,12 +17,12 @@ use crate::txn::{Change, Verb};
 pub(super) struct Replay<'d> {
     inner: &'d Inner,
     pin: PinnedLeaf,
-    tables: HashMap<TableId, Option<OpenTable>>,
+    tables: BTreeMap<TableId, Option<OpenTable>>,
 }
 
 impl<'d> Replay<'d> {
     pub(super) fn new(inner: &'d Inner) -> Self {
-        Self { inner, pin: inner.shared.new_pin(), tables: HashMap::new() }
+        Self { inner, pin: inner.shared.new_pin(), tables: BTreeMap::new() }
     }
 }
 

@@ -21,6 +21,8 @@ mod imp;
 pub mod epoch;
 pub mod life;
 mod padded;
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) mod waits;
 #[cfg(any(loom, shuttle))]
 pub mod weaken;
 

@@ -3,6 +3,10 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+
+use super::waits::timed;
+
 pub use std::sync::atomic;
 pub use std::sync::{Arc, Weak};
 pub use std::thread;
@@ -26,7 +30,12 @@ impl<T: ?Sized> Mutex<T> {
     /// Waits for the lock.
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(self.0.lock())
+        // Who finds the lock free is not timed.
+        #[cfg(feature = "waits")]
+        if let Some(guard) = self.try_lock() {
+            return guard;
+        }
+        MutexGuard(timed(|| self.0.lock()))
     }
 
     /// The lock, if it is free now.
@@ -68,7 +77,7 @@ impl Condvar {
 
     /// Releases the lock, sleeps until notified, and takes the lock again.
     pub fn wait<'a, T: ?Sized>(&self, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.0.wait(&mut guard.0);
+        timed(|| self.0.wait(&mut guard.0));
         guard
     }
 
@@ -78,7 +87,7 @@ impl Condvar {
         mut guard: MutexGuard<'a, T>,
         time: Duration,
     ) -> (MutexGuard<'a, T>, bool) {
-        let timed_out = self.0.wait_for(&mut guard.0, time).timed_out();
+        let timed_out = timed(|| self.0.wait_for(&mut guard.0, time)).timed_out();
         (guard, timed_out)
     }
 
@@ -88,4 +97,38 @@ impl Condvar {
     }
 }
 
-pub use parking_lot::RwLock;
+/// A lock that many may hold to read, or one to write. It parks, and never poisons.
+#[derive(Debug, Default)]
+pub struct RwLock<T>(parking_lot::RwLock<T>);
+
+impl<T> RwLock<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Self(parking_lot::RwLock::new(value))
+    }
+
+    /// Waits until nobody writes.
+    #[inline]
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        #[cfg(feature = "waits")]
+        if let Some(guard) = self.0.try_read() {
+            return guard;
+        }
+        timed(|| self.0.read())
+    }
+
+    /// Waits until nobody else is there.
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        #[cfg(feature = "waits")]
+        if let Some(guard) = self.0.try_write() {
+            return guard;
+        }
+        timed(|| self.0.write())
+    }
+
+    /// The same as [`RwLock::read`], if nobody writes now.
+    #[inline]
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        self.0.try_read()
+    }
+}

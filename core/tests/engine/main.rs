@@ -16,6 +16,7 @@ mod kill;
 mod larger;
 mod memory;
 mod model;
+mod panics;
 mod planted;
 mod real;
 mod regressions;

@@ -198,7 +198,7 @@ fn run(
             cursor.insert(&row(key), &value_of(value.parse().expect("a value"), setting))?;
         }
         ["remove", key] => assert!(cursor.remove_key(&row(key))?, "a row to remove"),
-        ["reserve", key] => reserve(cursor, &row(key))?,
+        ["reserve", key] => assert!(cursor.reserve(&row(key))?, "a row to reserve"),
         ["get", key] => return Ok(show(get(cursor, setting.reads, &row(key))?)),
         ["scan"] => return Ok(show_rows(&scan(cursor, setting.reads)?)),
         ["scan", divisor] => {
@@ -211,13 +211,6 @@ fn run(
         other => panic!("there is no step {other:?}"),
     }
     Ok("done".into())
-}
-
-/// Claims the row, as a write would, and leaves its value alone.
-fn reserve(cursor: &mut Cursor<'_>, key: &[u8]) -> Result<()> {
-    assert!(cursor.search(key)?, "a row to reserve");
-    let value = cursor.value()?.to_vec();
-    cursor.update(&value)
 }
 
 fn get(cursor: &mut Cursor<'_>, reads: Reads, key: &[u8]) -> Result<Option<u64>> {
