@@ -1,6 +1,8 @@
 //! A session as a value.
 
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use rshelve_core::engine::{Engine, OpenTable, Session as CoreSession};
@@ -21,7 +23,8 @@ pub struct SessionState {
     /// How many cursors are on a record: while any is, reads outside a transaction see one snapshot.
     placed: usize,
     /// Raised by what resets every cursor: a rollback, `reset`.
-    resets: u64,
+    /// Relaxed: only who holds the session works on its cursors.
+    pub(super) resets: Arc<AtomicU64>,
     isolation: Isolation,
     timeout: Option<Duration>,
     /// What the transaction's commit is to do.
@@ -40,7 +43,7 @@ impl SessionState {
             engine,
             core,
             placed: 0,
-            resets: 0,
+            resets: Arc::default(),
             isolation: Isolation::default(),
             timeout: None,
             sync: None,
@@ -114,18 +117,22 @@ impl SessionState {
     }
 
     fn reset_cursors(&mut self) {
-        self.resets += 1;
+        self.resets.fetch_add(1, Relaxed);
         self.placed = 0;
         self.core.release_snapshot();
-    }
-
-    pub(super) fn resets(&self) -> u64 {
-        self.resets
     }
 
     /// A cursor came to be on a record.
     pub(crate) fn cursor_placed(&mut self) {
         self.placed += 1;
+    }
+
+    /// A cursor looked for a record and came to none. The snapshot that it looked in is not kept for
+    /// it: the next read sees what is committed then.
+    pub(crate) fn nothing_found(&mut self) {
+        if self.placed == 0 && self.core.has_snapshot() {
+            self.core.release_snapshot();
+        }
     }
 
     /// A cursor is on no record any more.
@@ -138,7 +145,7 @@ impl SessionState {
 
     // Transactions.
 
-    /// Begins a transaction.
+    /// Begins a transaction. Cursors keep their places.
     ///
     /// # Errors
     /// [`Error::Invalid`] inside one, [`Error::Closed`].
@@ -167,18 +174,28 @@ impl SessionState {
     /// As [`commit`](Self::commit); [`Error::Unsupported`], and the transaction stays open, when `sync`
     /// is false in a database whose commits are all synced.
     pub fn commit_with(&mut self, sync: Option<bool>) -> Result<()> {
+        let was_open = self.in_transaction();
         let outcome = self.core.commit_with(sync.or(self.sync));
         if !self.in_transaction() {
             self.core.set_timeout(self.timeout);
         }
+        if was_open && outcome.is_err() && !self.in_transaction() {
+            // It was rolled back.
+            self.reset_cursors();
+        }
         outcome
     }
 
-    /// The transaction sees what is committed now, from here on.
+    /// The transaction sees what is committed now, from here on; outside one, the session's cursors do.
     ///
     /// # Errors
-    /// [`Error::Invalid`] outside a transaction with snapshot isolation, or when it has written.
+    /// [`Error::Unsupported`] in a transaction with weaker isolation, [`Error::Invalid`] in one that
+    /// has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
+        if !self.in_transaction() {
+            self.core.release_snapshot();
+            return Ok(());
+        }
         self.core.reset_snapshot()
     }
 
@@ -211,6 +228,12 @@ impl SessionState {
         self.core.set_timeout(self.timeout);
         self.reset_cursors();
         outcome
+    }
+
+    /// Notes that an operation failed above this layer: an open transaction that has written cannot be
+    /// committed any more.
+    pub fn fail(&mut self) {
+        self.core.fail();
     }
 
     /// Whether a transaction is open.
@@ -342,13 +365,14 @@ impl SessionState {
         Ok(self.core.rows(&self.engine.table(name)?))
     }
 
-    /// Brings the one file up to date, durably.
+    /// Brings the one file up to date, durably, and resets the session's cursors.
     ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction; as
     /// [`Connection::checkpoint`](crate::Connection::checkpoint).
     pub fn checkpoint(&mut self) -> Result<()> {
         self.outside_transaction("a checkpoint")?;
+        self.reset_cursors();
         self.engine.checkpoint()
     }
 
