@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests: Rust, Python, loom models, doctests; formatting and warnings too.
+# All tests: Rust, Python, loom models, shuttle schedules, doctests; formatting and warnings too.
 #
 #   ./test.sh                 every step in its short form
 #   ./test.sh --long          the same with the long forms (more seeds, more operations)
@@ -11,7 +11,7 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-STEPS="fmt clippy rust doctest doc deny loom python"
+STEPS="fmt clippy rust doctest doc deny loom shuttle python"
 
 usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; echo "Steps: $STEPS"; }
 
@@ -51,6 +51,10 @@ step_deny() {
 step_loom() {
   [ -x loom-tests/run.sh ] || skip "there is no loom-tests/run.sh" || return
   loom-tests/run.sh
+}
+step_shuttle() {
+  [ -x shuttle-tests/run.sh ] || skip "there is no shuttle-tests/run.sh" || return
+  shuttle-tests/run.sh
 }
 step_python() {
   [ -x scripts/python-tests.sh ] || skip "there is no scripts/python-tests.sh" || return

@@ -36,17 +36,19 @@ pub mod reconcile;
 pub mod recovery;
 #[cfg(not(loom))]
 pub mod txn;
+#[cfg(not(loom))]
+pub mod verify;
 pub mod wal;
 
 pub use base::error::{Corruption, Error, Result};
 
 /// What the loom models, fault suites and fuzz targets of this workspace reach. Not an interface.
 #[doc(hidden)]
-#[cfg(any(loom, feature = "internals"))]
+#[cfg(any(loom, shuttle, feature = "internals"))]
 pub mod internals {
     #[cfg(loom)]
     pub use crate::bell;
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     pub use crate::sync::{life::forget_the_dead, weaken};
     pub use crate::{mvcc, reclaim};
 }

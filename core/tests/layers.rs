@@ -45,7 +45,7 @@ fn faces_and_tools_forbid_unsafe() {
 fn every_file_says_what_it_is_and_fits_in_one_sitting() {
     let root = repository();
     let mut complaints = Vec::new();
-    for folder in ["core", "cursor-api", "pyshelve", "loom-tests", "benches"] {
+    for folder in ["core", "cursor-api", "pyshelve", "loom-tests", "shuttle-tests", "benches"] {
         for file in rust_files(&root.join(folder), &root) {
             complaints.extend(shape_complaints(&file.relative, &file.text));
         }

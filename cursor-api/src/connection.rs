@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use rshelve_core::engine::Engine;
 
-use crate::{DatabaseOptions, Result, Session, StatsSnapshot, Table, TableOptions};
+use crate::{
+    DatabaseOptions, Result, Session, StatsSnapshot, Table, TableOptions, VerifyProgress,
+    VerifyReport,
+};
 
 /// An open database, shared by clones and threads. The last one to go closes it, as
 /// [`close`](Self::close) does.
@@ -32,7 +35,11 @@ impl Connection {
     pub fn open(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self> {
         let path = path.as_ref();
         let engine = Engine::open(path, options)?;
-        Ok(Self { engine, path: Arc::new(path.to_path_buf()) })
+        Ok(Self::from_parts(engine, path.to_path_buf()))
+    }
+
+    pub(crate) fn from_parts(engine: Engine, path: PathBuf) -> Self {
+        Self { engine, path: Arc::new(path) }
     }
 
     /// The path that it was opened by.
@@ -104,6 +111,30 @@ impl Connection {
     /// As [`checkpoint`](Self::checkpoint).
     pub fn sync(&self) -> Result<()> {
         self.engine.sync()
+    }
+
+    /// Verifies the last checkpoint beside readers and writers: that all it reaches is there, once,
+    /// whole and in order. What was committed since is not in it; take a
+    /// [`checkpoint`](Self::checkpoint) first to have it looked at. `progress` is called now and then;
+    /// its error ends the verification.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed); what `progress` returns. Damage is no error here: it is
+    /// in the report.
+    ///
+    /// ```
+    /// # use rshelve::{Connection, DatabaseOptions};
+    /// # let folder = tempfile::tempdir()?;
+    /// let connection = Connection::open(folder.path().join("spam"), DatabaseOptions::default())?;
+    /// let report = connection.verify(&mut |_| Ok(()))?;
+    /// assert!(report.is_clean(), "{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn verify(
+        &self,
+        progress: &mut dyn FnMut(&VerifyProgress) -> Result<()>,
+    ) -> Result<VerifyReport> {
+        self.engine.verify(progress)
     }
 
     /// Changes the cache's size, in bytes, and when eviction works: in the background above the first

@@ -31,6 +31,8 @@ mod code;
 pub mod config;
 mod connection;
 mod cursor;
+#[cfg(feature = "internals")]
+mod internals;
 mod options;
 pub mod packing;
 mod pool;
@@ -55,7 +57,11 @@ pub use rshelve_core::base::options::{
 pub use rshelve_core::base::stats::StatsSnapshot;
 /// The first bytes of every database file, for programs that tell files apart.
 pub use rshelve_core::block::MAGIC;
+pub use rshelve_core::engine::verify_file;
 pub use rshelve_core::io::fork::{ForkGuard, generation as fork_generation};
+pub use rshelve_core::verify::{
+    Problem as VerifyProblem, Progress as VerifyProgress, Report as VerifyReport, TableReport,
+};
 pub use session::Session;
 pub use table::{InCache, Rows, Table};
 pub use table_range::TableRange;

@@ -13,6 +13,9 @@ use crate::base::ids::{DatabaseId, Generation};
 use crate::base::options::OpenMode;
 use crate::io::{File, OpenHow, Storage, SyncPoint};
 
+/// What is behind a database's name in the one that its file has until it is whole; 16 digits follow.
+const NEW: &str = "-new-";
+
 /// A new, empty database that has no name yet: whole and durable, under an unguessable one.
 /// Dropped without [`NewDatabase::give_name`], it is removed.
 #[derive(Debug)]
@@ -34,8 +37,9 @@ pub fn prepare<'s>(
     name: &str,
     file_mode: u32,
 ) -> Result<NewDatabase<'s>> {
-    let new_name = format!("{name}-new-{:016x}", random_number());
-    let label: Arc<str> = storage.display(&new_name).into();
+    let new_name = format!("{name}{NEW}{:016x}", random_number());
+    // The user's name for it: nobody has heard of the other.
+    let label: Arc<str> = storage.display(name).into();
     let file = storage
         .open(&new_name, OpenHow::CreateNew { mode: file_mode })
         .map_err(|error| Error::io("create", &label, error))?;
@@ -56,9 +60,9 @@ impl NewDatabase<'_> {
     /// # Errors
     /// [`Error::Io`]; what had the name keeps it then.
     pub fn give_name(&mut self) -> Result<()> {
-        let label: Arc<str> = self.storage.display(&self.new_name).into();
+        let label: Arc<str> = self.storage.display(&self.name).into();
         let renamed = self.storage.rename(&self.new_name, &self.name);
-        renamed.map_err(|error| Error::io("rename", &label, error))?;
+        renamed.map_err(|error| Error::io("give its name to", &label, error))?;
         self.named = true;
         Ok(())
     }
@@ -81,6 +85,31 @@ impl Drop for NewDatabase<'_> {
             let _ = self.storage.remove(&self.new_name);
         }
     }
+}
+
+/// Removes what a process left that was killed while it made a new database `name`: files of the names
+/// that [`prepare`] gives, none longer than what it writes. The caller has `name` locked, so nobody is
+/// at it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_leftovers(storage: &dyn Storage, name: &str) -> Result<()> {
+    let label: Arc<str> = storage.display(name).into();
+    let prefix = format!("{name}{NEW}");
+    let names = storage.list(&prefix).map_err(|error| Error::io("list", &label, error))?;
+    for leftover in names {
+        let digits = leftover.strip_prefix(&prefix).unwrap_or_default();
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if digits.len() != 16 || !digits.bytes().all(is_digit) {
+            continue;
+        }
+        // What cannot be opened or removed is somebody else's.
+        let Ok(file) = storage.open(&leftover, OpenHow::ReadOnly) else { continue };
+        if file.len().is_ok_and(|len_bytes| len_bytes <= FIRST_EXTENT) {
+            let _ = storage.remove(&leftover);
+        }
+    }
+    Ok(())
 }
 
 /// Creates an empty database `name` in `storage` with permission bits `file_mode`, and returns
@@ -205,6 +234,37 @@ mod tests {
         assert!(matches!(refused, Err(Error::Missing { .. })));
         assert!(create(&storage, "foreign", 0o666, OpenMode::Replace).is_ok());
         assert_eq!(names(&storage), ["empty", "foreign"]);
+    }
+
+    #[test]
+    fn leftovers_of_a_killed_creation_are_removed_and_nothing_else() {
+        let storage = TestStorage::default();
+        storage.put("spam-new-2123456789abcdef", &[0; FIRST_EXTENT as usize]);
+        let big = vec![0; FIRST_EXTENT as usize + 1];
+        let others = ["spam-new-0123", "spam-new-0123456789ABCDEF", "spam-newer", "spammer"];
+        for name in others {
+            storage.put(name, b"precious");
+        }
+        storage.put("spam-new-0123456789abcdef", &big);
+        storage.put("spam-new-1123456789abcdef", b"");
+        assert_eq!(names(&storage).len(), 7);
+        remove_leftovers(&storage, "spam").unwrap();
+        let mut left = names(&storage);
+        left.sort();
+        let mut expected = others.to_vec();
+        expected.push("spam-new-0123456789abcdef");
+        expected.sort_unstable();
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn create_that_fails_names_the_file_that_was_asked_for() {
+        for step in 0..4 {
+            let storage = TestStorage::default();
+            storage.fail_at(step, ErrorKind::PermissionDenied);
+            let error = create(&storage, "spam", 0o666, OpenMode::Create).unwrap_err();
+            assert!(!error.to_string().contains("-new-"), "{error}");
+        }
     }
 
     #[test]

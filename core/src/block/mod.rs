@@ -39,10 +39,10 @@ mod testing;
 mod write;
 
 pub use address::{ADDRESS_BYTES_MAX, Address};
-pub use audit::Audit;
+pub use audit::SpaceMap;
 pub use block_header::{BLOCK_HEADER_BYTES, BlockHeader, BlockKind, PAYLOAD_BYTES_MAX};
 pub use blocks::{Blocks, SpaceUse};
-pub use create::{NewDatabase, create, prepare};
+pub use create::{NewDatabase, create, prepare, remove_leftovers};
 pub use extent::Extent;
 pub use file_header::MAGIC;
 pub use superblock::{CheckpointRoot, Superblock};

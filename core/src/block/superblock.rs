@@ -10,9 +10,16 @@ use crate::base::checksum::crc32;
 use crate::base::codec::Reader;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{DatabaseId, Generation, Lsn, TableId};
+use crate::base::options::ROWS_MAX;
 
 /// The length of a slot in bytes.
 pub(super) const SLOT_BYTES: usize = 512;
+
+/// What generations and log positions stay below.
+const COUNT_MAX: u64 = 1 << 61;
+
+/// The highest id that a superblock may claim for the next table.
+const TABLES_MAX: u32 = 1 << 31;
 
 const SLOT_MAGIC: [u8; 8] = *b"\x89rshSB\r\n";
 
@@ -132,6 +139,20 @@ pub(super) fn choose(head: &[u8], id: DatabaseId, file: &Arc<str>) -> Result<Cho
     }
 }
 
+/// What is odd about the slots in `head`; see [`super::Blocks::slot_complaints`].
+pub(super) fn slot_complaints(head: &[u8], id: DatabaseId, file: &Arc<str>) -> Vec<String> {
+    let read =
+        |slot: Slot| Superblock::decode(slot.bytes(head).unwrap_or_default(), id, slot, file);
+    match (read(Slot::A), read(Slot::B)) {
+        (Ok(a), Ok(b)) if a == b => Vec::new(),
+        (Ok(a), Ok(b)) => {
+            let (a, b) = (a.generation, b.generation);
+            vec![format!("the superblock slots differ: checkpoints {a} and {b}")]
+        }
+        (a, b) => [a, b].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect(),
+    }
+}
+
 impl Superblock {
     /// The slot's bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -198,12 +219,18 @@ impl Superblock {
         };
         let end_fits = (FIRST_EXTENT..=FILE_BYTES_MAX).contains(&superblock.end)
             && superblock.end.is_multiple_of(UNIT_BYTES)
-            && superblock.generation.0 < u64::MAX;
+            && superblock.generation.0 < COUNT_MAX;
+        // No database lives to reach these; whoever counts on from them need not fear the type's end.
+        let root = superblock.root;
+        let counts_fit = root.log_start.0 < COUNT_MAX
+            && root.log_through.0 < COUNT_MAX
+            && root.catalog_rows <= ROWS_MAX
+            && root.next_table.0 <= TABLES_MAX;
         let inside = [superblock.free_list, superblock.root.catalog_root]
             .iter()
             .flatten()
             .all(|address| address.extent().end() <= superblock.end);
-        (end_fits && inside).then_some(superblock)
+        (end_fits && counts_fit && inside).then_some(superblock)
     }
 }
 

@@ -69,7 +69,8 @@ impl Tree {
     /// Reads the page that `claim` holds and installs it. On an error it stays on disk.
     pub(super) fn read_in(&self, claim: LoadClaim, range: LeafRange) -> Result<()> {
         let level = claim.reference().level();
-        let Some(address) = claim.reference().home().address else {
+        let Home { address, rows, .. } = claim.reference().home();
+        let Some(address) = address else {
             // Never written because it had no rows: an empty leaf serves, whatever the level was
             // (and that is 0, because only leaves are evicted without a block).
             let leaf = self.new_leaf(empty_image(), None, range, claim.reference());
@@ -81,25 +82,30 @@ impl Tree {
         let image = PageImage::parse(bytes)
             .map_err(|error| error.into_corruption(self.shared.blocks.label(), address.offset()))?;
         if level == 0 {
-            let image = self.check_leaf(image, &range, &address)?;
+            let image = self.check_leaf(image, &range, rows, &address)?;
             let leaf = self.new_leaf(image, None, range, claim.reference());
             claim.install_leaf(leaf);
         } else {
-            let index = self.index_from_disk(image, level, &address)?;
+            let index = self.index_from_disk(image, level, rows, &address)?;
             claim.install_index(index);
         }
         Ok(())
     }
 
-    /// A leaf's keys lie within what its parents say.
+    /// A leaf's keys lie within what its parents say, and are as many: whoever counts rows starts from
+    /// what parents say.
     fn check_leaf(
         &self,
         image: PageImage,
         range: &LeafRange,
+        rows: u64,
         address: &Address,
     ) -> Result<PageImage> {
         let what = if image.kind() != PageKind::Leaf {
             "kind of a leaf page"
+        } else if image.len() as u64 != rows {
+            let (expected, found) = (rows.to_string(), image.len().to_string());
+            return Err(self.corrupt(address, "rows of a leaf page", &expected, &found));
         } else if image.is_empty() {
             return Ok(image);
         } else if image.compare(0, &range.low).is_lt() {
@@ -120,14 +126,17 @@ impl Tree {
         &self,
         image: PageImage,
         level: u8,
+        rows: u64,
         address: &Address,
     ) -> Result<Box<Index>> {
         if image.kind() != PageKind::Internal || image.is_empty() {
             return Err(self.corrupt(address, "kind of an internal page", "separators", "none"));
         }
         let mut cells = Vec::with_capacity(image.len());
+        let mut found_rows: u64 = 0;
         for slot in 0..image.len() {
             let cell = ChildCell::decode(image.cell(slot).bytes);
+            found_rows = found_rows.saturating_add(cell.map_or(0, |cell| cell.rows));
             cells.push(cell.ok_or_else(|| {
                 self.corrupt(
                     address,
@@ -136,6 +145,10 @@ impl Tree {
                     "neither",
                 )
             })?);
+        }
+        if found_rows != rows {
+            let (expected, found) = (rows.to_string(), found_rows.to_string());
+            return Err(self.corrupt(address, "rows of an internal page", &expected, &found));
         }
         let children = cells
             .iter()

@@ -73,9 +73,9 @@ impl Shared {
 }
 
 /// How many keys a leaf's insert list may hold before the leaf is rebuilt.
-#[cfg(not(loom))]
-const ENTRIES_MAX: usize = 32;
-#[cfg(loom)]
+#[cfg(not(any(loom, shuttle)))]
+const ENTRIES_MAX: usize = 64;
+#[cfg(any(loom, shuttle))]
 const ENTRIES_MAX: usize = 2;
 
 /// The most levels of internal pages that a file may claim for a tree; no tree grows so high.

@@ -17,7 +17,8 @@ pub struct Position {
     key: Vec<u8>,
     is_set: bool,
     place: Option<Place>,
-    /// The numbers of the leaf's entries in key order, as of when they were last sorted.
+    /// The numbers of the leaf's entries in key order, as of when they were last sorted. Emptied when
+    /// another leaf is pinned.
     order: Vec<u16>,
     /// Which view it was last moved under: whoever moves it says.
     stamp: u64,
@@ -103,6 +104,7 @@ impl Position {
     pub fn reset(&mut self) {
         self.is_set = false;
         self.place = None;
+        self.order.clear();
         self.pin.release();
     }
 
@@ -132,7 +134,9 @@ impl Position {
     /// What reading pages gives.
     pub fn seek(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<Landing> {
         self.go_to(tree, key)?;
-        if self.pin.remember(|leaf| found(leaf.lookup(key, view))) {
+        let place = self.locate();
+        let order = &self.order;
+        if self.pin.remember(|leaf| value_at(leaf, order, place, view)) {
             return Ok(Landing::Exact);
         }
         Ok(if self.step(tree, view, Way::Forward)? { Landing::Above } else { Landing::End })
@@ -159,6 +163,7 @@ impl Position {
     /// What reading pages gives.
     pub fn prev(&mut self, tree: &Tree, view: &impl View) -> Result<bool> {
         if !self.is_set {
+            self.order.clear();
             tree.find_leaf(Target::Last, &mut self.pin)?;
             self.enter(Way::Backward);
         }
@@ -171,6 +176,7 @@ impl Position {
     /// # Errors
     /// What reading pages gives.
     pub fn go_before(&mut self, tree: &Tree, key: &[u8]) -> Result<()> {
+        self.order.clear();
         tree.find_leaf(Target::Before(key), &mut self.pin)?;
         self.set_key(key);
         self.locate();
@@ -179,6 +185,7 @@ impl Position {
 
     /// The leaf of `key` is pinned, and the position is at `key`, whatever is there.
     fn go_to(&mut self, tree: &Tree, key: &[u8]) -> Result<()> {
+        self.order.clear();
         tree.find_leaf(Target::At(key), &mut self.pin)?;
         if let Some(leaf) = self.pin.leaf().filter(|_| !self.reads_once) {
             leaf.touch();
@@ -301,6 +308,7 @@ impl Position {
 
     /// Pins the neighbouring leaf; false when there is none.
     fn enter_next_leaf(&mut self, tree: &Tree, way: Way) -> Result<bool> {
+        self.order.clear();
         let Some(leaf) = self.pin.leaf() else { return Ok(false) };
         if self.reads_once {
             leaf.chill();

@@ -1,11 +1,11 @@
 //! The catalog: which tables there are, in memory and as rows of a tree of its own.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::base::codec::{Reader, put_prefixed, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
-use crate::base::options::{Compression, TableOptions};
+use crate::base::options::{Compression, ROWS_MAX, TableOptions};
 use crate::block::Address;
 use crate::btree::{LEVELS_MAX, Position, Shared, Tree};
 use crate::checkpoint::TreeRoot;
@@ -127,7 +127,7 @@ impl Entry {
                 Some((address, reader.u8().filter(|level| *level <= LEVELS_MAX)?))
             }
         };
-        let rows = reader.varint()?;
+        let rows = reader.varint().filter(|rows| *rows <= ROWS_MAX)?;
         let logged = flags & FLAG_LOGGED != 0;
         let options =
             TableOptions { compression, leaf_bytes_max, internal_bytes_max, logged, metadata };
@@ -155,15 +155,27 @@ impl Catalog {
     }
 
     /// Makes the tables known that the catalog's tree has on disk. Returns the greatest id.
-    pub(super) fn load(&self, shared: &Shared, label: &Arc<str>) -> Result<TableId> {
+    pub(super) fn load(
+        &self,
+        shared: &Shared,
+        next_table: TableId,
+        label: &Arc<str>,
+    ) -> Result<TableId> {
         let mut greatest = TableId::CATALOG;
+        let mut ids = HashSet::new();
         let mut position = Position::new(shared.new_pin());
         while position.next(&self.tree, &Everything)? {
             let bytes = match position.value() {
                 Some(ValueRef::Inline(bytes)) => bytes,
                 _ => &[],
             };
-            let entry = Entry::decode(bytes).ok_or_else(|| {
+            // What is counted and freed by id must be one table's.
+            let makes_sense = |entry: &Entry| {
+                position.key() == Some(entry.name.as_bytes())
+                    && (TableId::FIRST..next_table).contains(&entry.id)
+                    && ids.insert(entry.id)
+            };
+            let entry = Entry::decode(bytes).filter(makes_sense).ok_or_else(|| {
                 let name = String::from_utf8_lossy(position.key().unwrap_or_default()).into_owned();
                 Error::corrupt(label, 0, "entry of the catalog", "a table", name)
             })?;
@@ -233,9 +245,12 @@ impl Catalog {
         visit(&trees)
     }
 
-    /// The tables, for a checkpoint.
+    /// The tables, for a checkpoint, in the order of their ids: of two equal histories the files
+    /// are equal.
     pub(super) fn all(&self) -> Vec<OpenTable> {
-        self.tables.read().values().map(OpenTable::new).collect()
+        let mut tables: Vec<_> = self.tables.read().values().map(OpenTable::new).collect();
+        tables.sort_unstable_by_key(OpenTable::id);
+        tables
     }
 
     /// Notes in the catalog's tree where `table` is, unless it says so already.

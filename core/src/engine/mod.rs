@@ -8,7 +8,10 @@
 mod background;
 mod bell;
 mod catalog;
+mod check;
 mod edges;
+#[cfg(feature = "internals")]
+mod internals;
 mod maintain;
 mod open;
 mod replay;
@@ -17,6 +20,7 @@ mod tables;
 
 use catalog::Catalog;
 pub use catalog::OpenTable;
+pub use check::{verify_file, verify_on};
 pub use session::{Cached, Isolation, Session};
 
 use crate::base::error::{Error, Result};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::background;
 use super::bell::Bell;
 use super::catalog::Catalog;
+use super::check::lost_space;
 use super::replay::Replay;
 use super::{Closer, Engine, Inner};
 use crate::base::error::{Error, Result};
@@ -26,8 +27,8 @@ use crate::reclaim::{Fences, HazardDomain};
 use crate::recovery::{self, Origin, Survey};
 use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::sync::{Arc, Mutex, RwLock};
-use crate::txn::Committer;
-use crate::wal::{Hook, Log, LogOptions, remove_segments};
+use crate::txn::{Committer, OverflowSyncs};
+use crate::wal::{BeforeSync, Hook, Log, LogOptions, remove_segments};
 
 impl Engine {
     /// Opens the database in the file at `path`.
@@ -111,6 +112,7 @@ impl Engine {
             Arc::new(StickyStorage::new(Arc::clone(&bare), Arc::clone(&failure)));
         let writable = options.mode != OpenMode::ReadOnly;
         if writable {
+            block::remove_leftovers(&*storage, name)?;
             create_if_new(&storage, name, &options, &mut lock)?;
         }
         let label: Arc<str> = storage.display(name).into();
@@ -132,12 +134,16 @@ impl Engine {
             replaced: Arc::new(Replaced::default()),
         };
         let catalog = Catalog::new(catalog_tree(&superblock, &shared)?);
-        let greatest = catalog.load(&shared, &label)?;
+        let greatest = catalog.load(&shared, superblock.root.next_table, &label)?;
         let next_table = superblock.root.next_table.0.max(greatest.0.saturating_add(1));
         let origin = origin(&*storage, name, &superblock, &blocks);
         let survey = match writable {
             true => recovery::survey(origin, &blocks)?,
             false => Survey::nothing(origin),
+        };
+        let lost = match writable && survey.log_is_there() {
+            true => lost_space(&blocks, &survey)?,
+            false => Vec::new(),
         };
         let needs_recovery = !survey.is_empty();
         let epoch = survey.next_epoch();
@@ -166,8 +172,10 @@ impl Engine {
             recovery::replay(origin, &survey, &mut Replay::new(&inner))?;
             let replaced = inner.shared.replaced.let_go();
             inner.catalog.tree().free_long_values(replaced)?;
+            recovery::free_abandoned(&survey, &blocks)?;
         }
         if writable && survey.log_is_there() {
+            blocks.free_unreached(&lost)?;
             // The checkpoint makes what was replayed durable and names the new epoch; only then the
             // old segments go.
             inner.checkpoint_now()?;
@@ -188,7 +196,7 @@ impl Engine {
     }
 }
 
-fn lock(
+pub(super) fn lock(
     storage: &Arc<dyn Storage>,
     name: &str,
     options: &DatabaseOptions,
@@ -232,7 +240,7 @@ fn segments(storage: &dyn Storage, name: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn has_log(storage: &dyn Storage, name: &str) -> Result<bool> {
+pub(super) fn has_log(storage: &dyn Storage, name: &str) -> Result<bool> {
     Ok(!segments(storage, name)?.is_empty())
 }
 
@@ -248,7 +256,7 @@ fn catalog_tree(superblock: &Superblock, shared: &Shared) -> Result<Tree> {
     Ok(Tree::open(TableId::CATALOG, options, shared.clone(), home))
 }
 
-fn origin<'s>(
+pub(super) fn origin<'s>(
     storage: &'s dyn Storage,
     name: &'s str,
     superblock: &Superblock,
@@ -273,17 +281,22 @@ fn committer(
     bell: &Arc<Bell>,
 ) -> Result<Committer> {
     let durability = options.durability;
+    let overflow = Arc::new(OverflowSyncs::default());
     let has_log = durability != Durability::Checkpoint && options.mode != OpenMode::ReadOnly;
     let log = if has_log {
         let log_options = LogOptions {
             durability,
             map: options.map_log,
+            segment_bytes_max: options.log_segment_bytes,
             file_mode: options.file_mode,
             on_half_full: options.background.then(|| {
                 let bell = Arc::clone(bell);
                 Hook(Arc::new(move || bell.ring_keeper()))
             }),
-            ..LogOptions::default()
+            before_sync: Some(BeforeSync({
+                let (overflow, blocks) = (Arc::clone(&overflow), Arc::clone(&shared.blocks));
+                Arc::new(move || overflow.sync(&blocks))
+            })),
         };
         let (id, epoch) = (shared.blocks.id(), survey.next_epoch());
         let start = Lsn(survey.end().0.next_multiple_of(8));
@@ -293,5 +306,6 @@ fn committer(
         None
     };
     let (transactions, blocks) = (Arc::clone(&shared.transactions), Arc::clone(&shared.blocks));
-    Ok(Committer::new(log, durability, transactions, blocks, Arc::clone(&shared.stats)))
+    let stats = Arc::clone(&shared.stats);
+    Ok(Committer::new(log, durability, transactions, blocks, stats, overflow))
 }

@@ -72,6 +72,11 @@ impl PageBuilder {
         self.clear();
     }
 
+    /// What its room takes, in bytes.
+    pub fn capacity_bytes(&self) -> usize {
+        self.heads.capacity() * 12 + self.cells.capacity()
+    }
+
     /// Adds a cell behind the others.
     ///
     /// # Panics

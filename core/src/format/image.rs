@@ -146,6 +146,12 @@ impl PageImage {
         if slot + 1 < self.len() { self.offset(slot + 1) } else { self.end as usize }
     }
 
+    /// What the cell in `slot` takes, in bytes.
+    #[inline]
+    pub fn cell_len(&self, slot: usize) -> usize {
+        self.cell_end(slot) - self.offset(slot)
+    }
+
     #[inline]
     pub(super) fn raw_cell(&self, slot: usize) -> RawCell<'_> {
         let cell = self.bytes.get(self.offset(slot)..self.end as usize).unwrap_or_default();

@@ -167,6 +167,14 @@ pub trait File: Send + Sync + Debug {
         let _ = through;
         Err(ErrorKind::Unsupported.into())
     }
+
+    /// Whether some other open file holds the [`LockKind::Exclusive`] lock.
+    ///
+    /// # Errors
+    /// `Unsupported` where it cannot be told.
+    fn is_written(&self) -> Result<bool> {
+        Err(ErrorKind::Unsupported.into())
+    }
 }
 
 /// A lock's kind. One writer excludes every other writer; readers exclude nobody, because a

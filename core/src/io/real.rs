@@ -275,6 +275,10 @@ impl File for RealFile {
         let last = reader_place(through)?;
         sys::is_range_locked(self.file.as_fd(), READERS_PLACE, last - READERS_PLACE + 1)
     }
+
+    fn is_written(&self) -> Result<bool> {
+        sys::is_range_locked(self.file.as_fd(), WRITER_PLACE, 1)
+    }
 }
 
 impl Drop for RealFile {

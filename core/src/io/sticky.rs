@@ -234,6 +234,10 @@ impl File for StickyFile {
     fn is_pinned(&self, through: Generation) -> io::Result<bool> {
         self.inner.is_pinned(through)
     }
+
+    fn is_written(&self) -> io::Result<bool> {
+        self.inner.is_written()
+    }
 }
 
 #[cfg(test)]

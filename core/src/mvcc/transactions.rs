@@ -8,7 +8,7 @@ use crate::mvcc::live::{LiveSnapshots, Now};
 use crate::mvcc::rows::RowCounts;
 use crate::mvcc::{Snapshot, SnapshotGuard};
 use crate::sync::atomic::{AtomicU64, Ordering};
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 use crate::sync::weaken::{self, Weakness};
 use crate::sync::{Arc, Condvar, Mutex, Padded};
 
@@ -20,6 +20,9 @@ pub struct Transactions {
     state: Padded<Mutex<State>>,
     /// Signalled, under no lock, after a transaction ended that somebody waits for.
     ended: Condvar,
+    /// A negative control: see [`Transactions::leave_conflict_check_out`].
+    #[cfg(all(feature = "internals", not(loom)))]
+    checks_no_conflicts: std::sync::atomic::AtomicBool,
 }
 
 /// What readers look at without the lock. Written only under the lock, and never decreased.
@@ -87,7 +90,27 @@ impl Transactions {
                 awaited: Vec::new(),
             })),
             ended: Condvar::new(),
+            #[cfg(all(feature = "internals", not(loom)))]
+            checks_no_conflicts: std::sync::atomic::AtomicBool::new(false),
         }
+    }
+
+    /// From now on a transaction may write over what it does not see, if that has ended. Only builds for
+    /// tests have it.
+    #[cfg(all(feature = "internals", not(loom)))]
+    pub(crate) fn leave_conflict_check_out(&self) {
+        self.checks_no_conflicts.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether a transaction's snapshot says what it may write over: always, but for a negative control.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn checks_conflicts(&self) -> bool {
+        #[cfg(feature = "internals")]
+        if self.checks_no_conflicts.load(std::sync::atomic::Ordering::Relaxed) {
+            return false;
+        }
+        true
     }
 
     /// Hands out the id of a transaction that is about to write its first version. It must end,
@@ -108,7 +131,7 @@ impl Transactions {
     /// # Panics
     /// If `id` is not active: it never began, or has ended.
     pub fn commit(&self, id: TxnId, rows: &[(TableId, i64)]) {
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         if weaken::is(Weakness::RowCountsApart) {
             self.end(id, &[]);
             return self.change_rows(rows);
@@ -126,7 +149,7 @@ impl Transactions {
     }
 
     /// What [`Transactions::commit`] must not do: change counts by themselves.
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn change_rows(&self, rows: &[(TableId, i64)]) {
         let state = &mut *self.state.lock();
         for (table, change) in rows {
@@ -135,7 +158,7 @@ impl Transactions {
     }
 
     fn end(&self, id: TxnId, rows: &[(TableId, i64)]) {
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         let early =
             weaken::is(Weakness::WaitersLookedForEarly) && self.state.lock().awaited.contains(&id);
         let awaited = {
@@ -152,7 +175,7 @@ impl Transactions {
             }
             state.awaited.contains(&id)
         };
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         let awaited = if weaken::is(Weakness::WaitersLookedForEarly) { early } else { awaited };
         if awaited {
             self.ended.notify_all();
@@ -162,7 +185,7 @@ impl Transactions {
     /// Stores both bounds anew. The lock is held.
     fn publish_bounds(&self, state: &State) {
         let ended = state.all_ended_below();
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         if weaken::is(Weakness::EndedBelowRelaxed) {
             return self.bounds.all_ended_below.store(ended.0, Ordering::Relaxed);
         }
@@ -185,7 +208,7 @@ impl Transactions {
 
     /// Takes a snapshot and registers it: it stays live until the guard is dropped.
     pub fn snapshot(this: &Arc<Transactions>) -> SnapshotGuard {
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         if weaken::is(Weakness::SnapshotMaxLate) || weaken::is(Weakness::SnapshotRegisteredLate) {
             return Transactions::snapshot_in_two_steps(this);
         }
@@ -194,7 +217,7 @@ impl Transactions {
     }
 
     /// What [`Transactions::snapshot`] must not be: two critical sections.
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn snapshot_in_two_steps(this: &Arc<Transactions>) -> SnapshotGuard {
         let snapshot = {
             let mut state = this.state.lock();

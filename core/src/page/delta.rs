@@ -3,8 +3,9 @@
 //! Entries are appended, never moved and never removed. Their key heads lie side by side, so that a
 //! lookup scans a few cache lines of integers and touches an entry only when its head is equal;
 //! lists are short (the leaf is rebuilt when one outgrows its budget), so the scan beats the
-//! pointer chase of a skip list. Readers that want the entries in key order sort their numbers once per leaf, which
-//! costs less than keeping every insert sorted.
+//! pointer chase of a skip list. Readers that want the entries in key order sort their numbers, which
+//! costs less than keeping every insert sorted; the first to do so leaves the order behind for those
+//! that come before the next insert.
 //!
 //! Writers hold the leaf's latch; readers hold nothing but the leaf.
 
@@ -21,9 +22,9 @@ use crate::sync::life::Life;
 use crate::sync::{is_left_out, ordering};
 
 /// How many entries the first array holds; each next one doubles.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const CAPACITY_FIRST: usize = 8;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const CAPACITY_FIRST: usize = 1;
 
 /// A key that changed, and its versions.
@@ -78,15 +79,26 @@ struct Entries {
     life: Life,
 }
 
+/// The numbers of the first so many entries in key order, as somebody sorted them.
+struct Order {
+    numbers: ArenaSlice<u16>,
+    life: Life,
+}
+
 /// The insert list of one leaf.
 pub(super) struct Delta {
     /// Null until the first change.
     entries: AtomicPtr<Entries>,
+    /// Null until somebody wanted the entries in order.
+    order: AtomicPtr<Order>,
 }
 
 impl Delta {
     pub(super) fn new() -> Self {
-        Self { entries: AtomicPtr::new(std::ptr::null_mut()) }
+        Self {
+            entries: AtomicPtr::new(std::ptr::null_mut()),
+            order: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 
     #[inline]
@@ -128,13 +140,53 @@ impl Delta {
         None
     }
 
-    /// The numbers of all entries in key order, into `order`.
-    pub(super) fn sort_into(&self, order: &mut Vec<u16>) {
-        order.clear();
-        let Some(entries) = self.entries() else { return };
+    /// Brings `order`, which is empty or what an earlier call for this list gave, up to date: the
+    /// numbers of all entries in key order. Returns how many of them nobody had kept in order.
+    pub(super) fn sort_into(&self, order: &mut Vec<u16>) -> usize {
+        let Some(entries) = self.entries() else { return 0 };
         let heads = entries.heads();
-        order.extend(0..heads.len() as u16);
-        order.sort_unstable_by(|&a, &b| entries.compare(heads, a as usize, b as usize));
+        let kept = self.kept_order().filter(|kept| kept.len() <= heads.len()).unwrap_or_default();
+        if order.len() < kept.len() {
+            order.clear();
+            order.extend_from_slice(kept);
+        }
+        let compare = |a: u16, b: u16| entries.compare(heads, a as usize, b as usize);
+        let fresh = order.len() as u16..heads.len() as u16;
+        if fresh.len() <= order.len() / 4 {
+            for number in fresh {
+                let at = order.partition_point(|&other| compare(other, number).is_lt());
+                order.insert(at, number);
+            }
+        } else {
+            order.extend(fresh);
+            order.sort_unstable_by(|&a, &b| compare(a, b));
+        }
+        heads.len() - kept.len()
+    }
+
+    /// The order of so many entries as there were when it was kept.
+    #[inline]
+    fn kept_order(&self) -> Option<&[u16]> {
+        // Acquire: the numbers are seen. Pairs with the Release store in `keep_order`.
+        let order = self.order.load(Ordering::Acquire);
+        // SAFETY: orders live in the arena of the leaf that `self` is a field of.
+        let order = unsafe { order.as_ref() }?;
+        order.life.touch();
+        // SAFETY: (1) as above; (2) numbers are never written after they were carved.
+        Some(unsafe { order.numbers.get() })
+    }
+
+    /// Leaves `order`, what [`sort_into`](Self::sort_into) gave, to those that ask next. The caller
+    /// holds the latch.
+    pub(super) fn keep_order(&self, arena: &Bump, order: &[u16]) {
+        if self.kept_order().is_some_and(|kept| kept.len() >= order.len()) {
+            return;
+        }
+        let numbers = ArenaSlice::of(arena.alloc_slice_copy(order));
+        let order: *mut Order = arena.alloc(Order { numbers, life: Life::new() });
+        // Release: publishes the numbers. Pairs with the Acquire load in `kept_order`. Numbers are
+        // those of entries that its reader knows: it compares the count that it has loaded.
+        self.order.store(order, ordering!(Ordering::Release, OrderRelaxed));
     }
 
     /// Appends `key` with its first version. The caller holds the latch and knows that `key` has

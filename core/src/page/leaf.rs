@@ -106,6 +106,11 @@ unsafe impl Sync for Leaf {}
 
 /// The hottest a leaf can be: how many rounds of the clock it survives unused.
 const HEAT_MAX: u8 = 3;
+/// So few entries are sorted faster than their order is kept.
+#[cfg(not(loom))]
+const ORDER_LEAST: usize = 4;
+#[cfg(loom)]
+const ORDER_LEAST: usize = 2;
 /// What a leaf and its allocations take beside image and arena.
 const OVERHEAD_BYTES: u64 = std::mem::size_of::<Leaf>() as u64 + 64;
 
@@ -316,9 +321,16 @@ impl Leaf {
         self.delta.entry(index)
     }
 
-    /// The numbers of the entries in key order, into `order`.
+    /// The numbers of the entries in key order, into `order`, which is empty or has what an earlier call
+    /// for this leaf gave.
     pub fn sort_entries_into(&self, order: &mut Vec<u16>) {
-        self.delta.sort_into(order);
+        let unkept = self.delta.sort_into(order);
+        // A writer that is here now is about to make the order useless.
+        if unkept >= ORDER_LEAST.max(order.len() / 8)
+            && let Some(mut latched) = self.try_latch()
+        {
+            latched.keep_order(order);
+        }
     }
 
     /// Waits for the right to write here.
@@ -470,9 +482,19 @@ impl<'p> Latched<'p> {
         hidden
     }
 
+    /// Keeps the order of the entries for whoever asks next.
+    fn keep_order(&mut self, order: &[u16]) {
+        self.leaf.delta.keep_order(&self.writer.arena, order);
+        self.charge_arena();
+    }
+
     fn note_change(&mut self) {
         // Release: pairs with the Acquire in `Leaf::changes`.
         self.leaf.changes.fetch_add(1, Ordering::Release);
+        self.charge_arena();
+    }
+
+    fn charge_arena(&mut self) {
         let bytes = self.writer.arena.allocated_bytes() as u64;
         if bytes > self.writer.charged_bytes {
             self.leaf.charge.grow(bytes - self.writer.charged_bytes);

@@ -10,9 +10,9 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 
 /// Objects retired since the last scan that start the next one.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const SCAN_COUNT: usize = 64;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const SCAN_COUNT: usize = 1;
 
 /// Bytes retired since the last scan that start the next one, unless the domain was told less.

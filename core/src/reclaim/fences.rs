@@ -2,7 +2,7 @@
 //! scanner for both sides.
 
 use crate::sync::atomic::{AtomicPtr, Ordering, fence};
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 use crate::sync::weaken::{self, Weakness};
 
 /// How a reader's published hazard and a scanner's changed word are put in order.
@@ -42,7 +42,7 @@ impl Fences {
                 hazard.store(object, Ordering::Release);
                 // Pairs with `membarrier` in `Fences::before_scan`, which turns this into a full
                 // fence on whatever processor runs it.
-                #[cfg(not(loom))]
+                #[cfg(not(any(loom, shuttle)))]
                 std::sync::atomic::compiler_fence(Ordering::SeqCst);
             }
         }
@@ -54,7 +54,7 @@ impl Fences {
     pub(super) fn before_scan(self) -> bool {
         match self {
             Fences::Portable => {
-                #[cfg(loom)]
+                #[cfg(any(loom, shuttle))]
                 if weaken::is(Weakness::HazardScannerFence) {
                     return true;
                 }
@@ -72,7 +72,7 @@ impl Fences {
 /// Store and full fence in one instruction: on x86 an exchange is a full fence, and cheaper than
 /// `mfence`. The language does not promise that an exchange orders later loads of other words
 /// as a fence does, so this is for x86 machine code only; Miri and loom get the fence.
-#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(miri), not(loom)))]
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(miri), not(any(loom, shuttle))))]
 #[inline]
 fn publish_portable(hazard: &AtomicPtr<()>, object: *mut ()) {
     // SeqCst: Release as in `Fences::publish`, and the full fence that pairs with the one in
@@ -81,12 +81,16 @@ fn publish_portable(hazard: &AtomicPtr<()>, object: *mut ()) {
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-#[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), not(miri), not(loom))))]
+#[cfg(not(all(
+    any(target_arch = "x86", target_arch = "x86_64"),
+    not(miri),
+    not(any(loom, shuttle))
+)))]
 #[inline]
 fn publish_portable(hazard: &AtomicPtr<()>, object: *mut ()) {
     // Release: as in `Fences::publish`.
     hazard.store(object, Ordering::Release);
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     if weaken::is(Weakness::HazardReaderFence) {
         return;
     }
@@ -94,7 +98,7 @@ fn publish_portable(hazard: &AtomicPtr<()>, object: *mut ()) {
     fence(Ordering::SeqCst);
 }
 
-#[cfg(all(target_os = "linux", not(miri), not(loom)))]
+#[cfg(all(target_os = "linux", not(miri), not(any(loom, shuttle))))]
 mod membarrier {
     //! `membarrier(2)`. The numbers are the kernel's, fixed by its promise to user space.
 
@@ -117,7 +121,7 @@ mod membarrier {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(miri), not(loom))))]
+#[cfg(not(all(target_os = "linux", not(miri), not(any(loom, shuttle)))))]
 mod membarrier {
     //! Where there is no `membarrier`.
 

@@ -6,13 +6,13 @@ use std::ptr;
 use crate::reclaim::Fences;
 use crate::sync::Padded;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 use crate::sync::weaken::{self, Weakness};
 
 /// Slots per block; at most 32, the width of [`Block::taken`].
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const BLOCK_SLOTS: usize = 32;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const BLOCK_SLOTS: usize = 1;
 
 const ALL_TAKEN: u32 = (((1_u64 << BLOCK_SLOTS) - 1) & u32::MAX as u64) as u32;
@@ -115,7 +115,7 @@ impl Registry {
     /// the fence failed: then nothing was visited and nothing may be freed.
     #[must_use]
     pub fn scan(&self, fences: Fences, visit: impl FnMut(*mut ())) -> bool {
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         if weaken::is(Weakness::RegistryHeadEarly) {
             let head = self.head();
             return fences.before_scan() && {

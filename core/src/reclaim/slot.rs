@@ -6,7 +6,7 @@ use super::registry::{Hazard, Taken};
 use crate::reclaim::{Fences, HazardDomain};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 use crate::sync::weaken::{self, Weakness};
 
 /// Names at most one object that must not be freed. The module's page has the protocol.
@@ -58,7 +58,7 @@ impl HazardSlot {
     /// Names nothing. What the slot named may be freed from now on.
     #[inline]
     pub fn clear(&self) {
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         if weaken::is(Weakness::HazardClearRelease) {
             return self.hazard().store(ptr::null_mut(), Ordering::Relaxed);
         }

@@ -4,6 +4,8 @@
 //! writer's id beside it, so that a transaction may insert millions of keys without a long delta.
 //! What some snapshot, or a rollback, still needs stays in the update chains.
 
+use std::cell::Cell;
+
 use super::rows::{Base, Row, RowKey, rows, tag_of};
 use crate::base::ids::TxnId;
 use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind, common_prefix, separator};
@@ -58,13 +60,24 @@ impl FoldedLeaf<'_> {
     }
 }
 
+/// What a builder may take to be kept for its thread's next fold.
+const BUILDER_BYTES_KEPT: usize = 256 << 10;
+
+thread_local! {
+    /// Folds are many, and growing a builder's room each time costs more than filling it.
+    static BUILDER: Cell<Option<PageBuilder>> = const { Cell::new(None) };
+}
+
 /// Folds `leaf`, whose latch the caller holds.
 pub fn fold<'p>(leaf: &'p Leaf, rules: &FoldRules<'_>) -> Folded<'p> {
     let mut dropped = Vec::new();
     let rows = rows(leaf, rules, &mut dropped);
     let cuts = cuts(&rows, rules.leaf_bytes_max);
     let mut leaves = Vec::with_capacity(cuts.len() + 1);
-    let mut builder = PageBuilder::new(PageKind::Leaf, &[], BuilderCapacity::default());
+    // Taken, not borrowed: the models' threads share one, and take turns in the middle of a fold.
+    let mut builder = BUILDER
+        .take()
+        .unwrap_or_else(|| PageBuilder::new(PageKind::Leaf, &[], BuilderCapacity::default()));
     let mut low = leaf.range().low.clone();
     let mut begin = 0;
     for end in cuts.into_iter().chain([rows.len()]) {
@@ -76,6 +89,9 @@ pub fn fold<'p>(leaf: &'p Leaf, rules: &FoldRules<'_>) -> Folded<'p> {
         low = range.high.clone().unwrap_or_default();
         leaves.push(fold_part(leaf, &rows[begin..end], range, &mut builder));
         begin = end;
+    }
+    if builder.capacity_bytes() <= BUILDER_BYTES_KEPT {
+        BUILDER.set(Some(builder));
     }
     Folded { leaves, dropped }
 }

@@ -3,6 +3,7 @@
 
 use super::rows::cell_of;
 use crate::base::codec::{Reader, put_varint};
+use crate::base::options::ROWS_MAX;
 use crate::block::Address;
 use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind, Tag, common_prefix};
 use crate::page::{Leaf, Lookup, ValueRef, View};
@@ -73,7 +74,7 @@ impl ChildCell {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let address = Address::decode(&mut reader)?;
-        let rows = reader.varint()?;
+        let rows = reader.varint().filter(|rows| *rows <= ROWS_MAX)?;
         reader.rest().is_empty().then_some(Self { address, rows })
     }
 }

@@ -78,8 +78,7 @@ fn unchanged<'p>(leaf: &'p Leaf, slot: usize, rules: &FoldRules<'_>) -> Row<'p> 
 }
 
 fn slot_bytes(leaf: &Leaf, slot: usize) -> usize {
-    let image = leaf.image();
-    SLOT_BYTES + cell_bytes(image.prefix().len(), image.key_len(slot), image.cell(slot).bytes.len())
+    SLOT_BYTES + leaf.image().cell_len(slot)
 }
 
 /// The row of a key with an update chain; none when nobody sees anything of it.

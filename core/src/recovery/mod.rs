@@ -1,23 +1,27 @@
 //! Recovery: from the last checkpoint and the log to the state that was promised.
 //!
 //! Two passes over the log. The first learns which large transactions committed, claims the space of
-//! the long values that records name, and finds where the log ends: at the first record that is not
-//! whole, or that names a long value which never reached the disk. The second applies what committed, in
+//! the long values that they name, and finds where the log ends: at the first record that is not
+//! whole, or that names a long value which never reached the disk. Either is an error where a later
+//! record says that it had been durable. The second applies what committed, in
 //! the log's order. A checkpoint by the caller then makes the result durable, and only after it
 //! the old segments go; until then recovery can be interrupted and started again.
 #![forbid(unsafe_code)]
+
+mod long_values;
 
 use hashbrown::HashSet;
 
 use crate::base::codec::Reader;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{DatabaseId, Lsn, TableId};
-use crate::block::Blocks;
-use crate::block::overflow::{OverflowRef, addresses, read_value_in_pieces};
+use crate::block::{Address, Blocks};
 use crate::io::Storage;
 use crate::sync::Arc;
 use crate::txn::{Change, Payload, Verb, kind};
 use crate::wal::{Record, Scan, scan};
+
+use long_values::{LongValues, Settled};
 
 /// Where the log is, and from where it is replayed.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +65,7 @@ pub trait Apply {
 /// What the first pass found out.
 pub struct Survey {
     committed: HashSet<Lsn>,
-    /// References of long values that were replaced before the checkpoint and are gone.
-    gone: HashSet<Vec<u8>>,
+    long_values: Settled,
     /// The end of the last record that counts.
     end: Lsn,
     records: u64,
@@ -75,7 +78,7 @@ impl Survey {
     pub fn nothing(origin: Origin<'_>) -> Self {
         Self {
             committed: HashSet::new(),
-            gone: HashSet::new(),
+            long_values: Settled::default(),
             end: origin.from,
             records: 0,
             next_epoch: origin.epoch,
@@ -115,8 +118,15 @@ fn open(origin: Origin<'_>) -> Result<Scan> {
 pub fn survey(origin: Origin<'_>, blocks: &Blocks) -> Result<Survey> {
     let mut scan = open(origin)?;
     let mut survey = Survey { log_is_there: !scan.is_empty(), ..Survey::nothing(origin) };
+    let mut long_values = LongValues::default();
     while let Some(record) = scan.next_record()? {
-        if !claim_long_values(&record, blocks, origin, &mut survey.gone)? {
+        let position = record.position;
+        if let Err(missing) = long_values.read_all_of(&record, blocks, origin)? {
+            // A value that never reached the disk: its record was not durable, so the log ends in
+            // front of it. Unless somebody knows that it was.
+            if scan.was_durable(position)? {
+                return Err(missing);
+            }
             break;
         }
         if record.kind == kind::COMMIT
@@ -128,7 +138,23 @@ pub fn survey(origin: Origin<'_>, blocks: &Blocks) -> Result<Survey> {
         survey.end = record.end;
     }
     survey.next_epoch = scan.next_epoch()?;
+    survey.long_values = long_values.settle(&survey.committed, survey.end, blocks)?;
     Ok(survey)
+}
+
+/// The blocks of long values that committed transactions in the log name. What else is in use is the
+/// checkpoint's.
+pub fn named_by_the_log(survey: &Survey) -> impl Iterator<Item = Address> + '_ {
+    survey.long_values.kept.iter().chain(&survey.long_values.abandoned).copied()
+}
+
+/// Behind the second pass: gives up the long values of transactions that did not commit. The space is
+/// used again when the checkpoint that follows is durable.
+///
+/// # Errors
+/// [`Error::Corrupt`] when they lie in each other.
+pub fn free_abandoned(survey: &Survey, blocks: &Blocks) -> Result<()> {
+    survey.long_values.abandoned.iter().try_for_each(|address| blocks.free(address))
 }
 
 /// The second pass: applies everything that committed before the survey's end.
@@ -169,43 +195,37 @@ fn apply_changes(
 ) -> Result<()> {
     let mut payload = payload(record, origin)?;
     while let Some(change) = payload.next_change().map_err(|_| malformed(record, origin))? {
-        if !matches!(change.verb, Verb::PutOverflow(reference) if survey.gone.contains(reference)) {
+        if !matches!(change.verb, Verb::PutOverflow(reference) if survey.long_values.gone.contains(reference))
+        {
             apply.change(change)?;
         }
     }
     Ok(())
 }
 
-/// Claims the long values that the record names. False when one of them never reached the disk: the
-/// record was not durable, so the log ends in front of it.
-fn claim_long_values(
-    record: &Record<'_>,
-    blocks: &Blocks,
+/// Reads every record without applying it, and checks that it says what records say; `visit` sees each.
+/// Whether the long values that they name are there is not looked at.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the log or a record's content is damaged; [`Error::Io`]; what `visit` gives.
+pub fn visit_records(
     origin: Origin<'_>,
-    gone: &mut HashSet<Vec<u8>>,
-) -> Result<bool> {
-    if !matches!(record.kind, kind::COMMIT | kind::CHUNK) {
-        return Ok(true);
-    }
-    let mut payload = payload(record, origin)?;
-    while let Some(change) = payload.next_change().map_err(|_| malformed(record, origin))? {
-        let Verb::PutOverflow(reference) = change.verb else { continue };
-        let value = OverflowRef::decode(&mut Reader::new(reference))
-            .ok_or_else(|| malformed(record, origin))?;
-        match read_value_in_pieces(blocks, &value, |_| Ok(())) {
-            Ok(()) => {}
-            Err(Error::Corrupt(_)) if record.position < origin.through => {
-                gone.insert(reference.to_vec());
-                continue;
+    visit: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut scan = open(origin)?;
+    while let Some(record) = scan.next_record()? {
+        match record.kind {
+            kind::COMMIT | kind::CHUNK => {
+                let mut payload = payload(&record, origin)?;
+                while payload.next_change().map_err(|_| malformed(&record, origin))?.is_some() {}
             }
-            Err(Error::Corrupt(_)) => return Ok(false),
-            Err(error) => return Err(error),
+            kind::CREATE => {}
+            kind::DROP if Reader::new(record.payload).u32().is_some() => {}
+            _ => return Err(malformed(&record, origin)),
         }
-        for address in addresses(blocks, &value)? {
-            blocks.claim(&address)?;
-        }
+        visit(&record)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 fn payload<'r>(record: &Record<'r>, origin: Origin<'_>) -> Result<Payload<'r>> {

@@ -4,9 +4,9 @@
 //! Whoever unlinks a structure hands its destructor to [`Guard::defer`], which runs it when every
 //! reader that was pinned at that time has unpinned. Outside loom this is `crossbeam-epoch`
 //! (Fraser's epoch-based reclamation); under loom it is the simplest scheme that has the same
-//! contract, because loom needs to see each step.
+//! contract, because loom needs to see each step; under shuttle the same scheme without steps of its own.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     /// Proof that the current thread is pinned.
     #[derive(Debug)]
@@ -88,6 +88,56 @@ mod imp {
                 drop(registry);
                 ready.into_iter().for_each(|destroy| (destroy.0)());
             }
+        }
+    }
+}
+
+#[cfg(shuttle)]
+mod imp {
+    use std::cell::RefCell;
+
+    #[derive(Default)]
+    struct Registry {
+        pinned: usize,
+        deferred: Vec<Box<dyn FnOnce()>>,
+    }
+
+    thread_local! {
+        // One system thread runs all threads of a schedule.
+        static REGISTRY: RefCell<Registry> = RefCell::default();
+    }
+
+    /// Proof that the current thread is pinned.
+    #[derive(Debug)]
+    pub struct Guard(());
+
+    /// Pins the current thread until the guard is dropped.
+    pub fn pin() -> Guard {
+        REGISTRY.with_borrow_mut(|registry| registry.pinned += 1);
+        Guard(())
+    }
+
+    impl Guard {
+        /// See the real one.
+        ///
+        /// # Safety
+        /// As the real one.
+        pub unsafe fn defer<F: FnOnce() + 'static>(&self, destroy: F) {
+            REGISTRY.with_borrow_mut(|registry| registry.deferred.push(Box::new(destroy)));
+        }
+
+        /// Nothing to do here.
+        pub fn flush(&self) {}
+    }
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let ready = REGISTRY.with_borrow_mut(|registry| {
+                registry.pinned -= 1;
+                let is_last = registry.pinned == 0;
+                if is_last { std::mem::take(&mut registry.deferred) } else { Vec::new() }
+            });
+            ready.into_iter().for_each(|destroy| destroy());
         }
     }
 }

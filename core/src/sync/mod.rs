@@ -1,34 +1,38 @@
 //! The one switch between real threads and model-checked ones.
 //!
 //! Everything in this crate that touches an atomic, a lock, a condition variable or a thread
-//! takes it from here, so that `loom-tests` checks the real types. Locks never poison: a panic
+//! takes it from here, so that `loom-tests` checks the real types, and `shuttle-tests` the whole
+//! engine. Locks never poison: a panic
 //! while one is held is caught by whoever owns the thread and poisons the *database*, with a
 //! reason, instead (see `engine`).
 //!
 //! This layer knows nothing of the others.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[path = "real.rs"]
 mod imp;
 #[cfg(loom)]
 #[path = "loom.rs"]
 mod imp;
+#[cfg(shuttle)]
+#[path = "shuttle.rs"]
+mod imp;
 
 pub mod epoch;
 pub mod life;
 mod padded;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub mod weaken;
 
 /// Whether the running model leaves a step of its protocol out: a negative control. In every build
-/// but a loom one it is the constant `false`.
+/// but a model checker's it is the constant `false`.
 macro_rules! is_left_out {
     ($weakness:ident) => {{
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         {
             $crate::sync::weaken::is($crate::sync::weaken::Weakness::$weakness)
         }
-        #[cfg(not(loom))]
+        #[cfg(not(any(loom, shuttle)))]
         {
             false
         }

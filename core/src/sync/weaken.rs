@@ -2,7 +2,7 @@
 //!
 //! A model that has never failed proves nothing. Each protocol asks [`is`] at the step that a
 //! model claims to need; the model's control calls [`set`] and must then fail. Compiled under
-//! loom only, so that no shipped build can be weakened.
+//! loom and shuttle only, so that no shipped build can be weakened.
 
 use std::cell::Cell;
 
@@ -46,6 +46,8 @@ pub enum Weakness {
     AppendRelaxed,
     /// The store of the insert list's longer arrays releases nothing.
     GrowRelaxed,
+    /// The store of the insert list's order releases nothing.
+    OrderRelaxed,
     /// The store of an update chain's head releases nothing.
     PrependRelaxed,
     /// A fold takes every version that has a newer one for superseded.
@@ -93,7 +95,7 @@ pub enum Weakness {
 }
 
 thread_local! {
-    // Loom runs every thread of a model on the system thread that called it, so one cell per
+    // Loom, like shuttle, runs every thread of a model on the system thread that called it, so one cell per
     // system thread is one cell per model, and models may run side by side.
     static WEAKNESS: Cell<Option<Weakness>> = const { Cell::new(None) };
 }

@@ -21,12 +21,12 @@ pub struct Committer {
     transactions: Arc<Transactions>,
     blocks: Arc<Blocks>,
     stats: Arc<Stats>,
-    overflow: OverflowSyncs,
+    overflow: Arc<OverflowSyncs>,
 }
 
 /// Which long values are durable, by counting them.
 #[derive(Debug, Default)]
-struct OverflowSyncs {
+pub struct OverflowSyncs {
     /// How many were written. Raised after the write and before the record that names the value.
     written: AtomicU64,
     /// How many of those are durable. Stored by holders of `syncing`.
@@ -34,6 +34,32 @@ struct OverflowSyncs {
     /// Held through a sync, so that who finds its value in the making waits until it is done. Lock
     /// order: nothing is locked under it.
     syncing: Mutex<()>,
+}
+
+impl OverflowSyncs {
+    /// Makes every long value durable that was written before the call, and any record of it.
+    ///
+    /// A log that is synced without this would say of records that they are durable whose values are
+    /// not: who reads it back takes a value that is missing then for damage.
+    ///
+    /// # Errors
+    /// What the data file's sync gives; it sticks.
+    pub fn sync(&self, blocks: &Blocks) -> Result<()> {
+        // Acquire: see `Committer::note_overflow`; and pairs with the Release store below.
+        let wanted = self.written.load(Ordering::Acquire);
+        if self.synced.load(Ordering::Acquire) >= wanted {
+            return Ok(());
+        }
+        let _one = self.syncing.lock();
+        if self.synced.load(Ordering::Acquire) >= wanted {
+            return Ok(());
+        }
+        let covered = self.written.load(Ordering::Acquire);
+        blocks.sync(SyncPoint::OverflowBeforeLog)?;
+        // Release: whoever sees the count finds the values durable.
+        self.synced.store(covered, Ordering::Release);
+        Ok(())
+    }
 }
 
 /// The log's part of one transaction.
@@ -45,15 +71,15 @@ pub struct Logged {
 }
 
 impl Committer {
-    /// A pipeline into `log`.
+    /// A pipeline into `log`, which makes `overflow` durable in front of each of its syncs.
     pub fn new(
         log: Option<Arc<Log>>,
         durability: Durability,
         transactions: Arc<Transactions>,
         blocks: Arc<Blocks>,
         stats: Arc<Stats>,
+        overflow: Arc<OverflowSyncs>,
     ) -> Self {
-        let overflow = OverflowSyncs::default();
         Self { log, durability, transactions, blocks, stats, overflow }
     }
 
@@ -64,28 +90,15 @@ impl Committer {
 
     /// Notes that a long value was written, and that a record will name it.
     pub fn note_overflow(&self) {
-        // Release: pairs with the Acquire load in `sync_overflow`, so that who sees the count syncs
+        // Release: pairs with the Acquire load in `OverflowSyncs::sync`, so that who sees the count syncs
         // the value.
         self.overflow.written.fetch_add(1, Ordering::Release);
     }
 
-    /// Long values are durable before a record that names them can be.
+    /// Long values are durable before a record that names them can be. The log's own syncs see to that
+    /// too; here a failure still leaves the commit undone.
     fn sync_overflow(&self) -> Result<()> {
-        let OverflowSyncs { written, synced, syncing } = &self.overflow;
-        // Acquire: see `note_overflow`; and pairs with the Release store below.
-        let wanted = written.load(Ordering::Acquire);
-        if synced.load(Ordering::Acquire) >= wanted {
-            return Ok(());
-        }
-        let _one = syncing.lock();
-        if synced.load(Ordering::Acquire) >= wanted {
-            return Ok(());
-        }
-        let covered = written.load(Ordering::Acquire);
-        self.blocks.sync(SyncPoint::OverflowBeforeLog)?;
-        // Release: whoever sees the count finds the values durable.
-        synced.store(covered, Ordering::Release);
-        Ok(())
+        self.overflow.sync(&self.blocks)
     }
 
     /// Writes a part of a large transaction to the log, ahead of its commit.

@@ -14,7 +14,7 @@ mod record;
 mod transaction;
 mod write;
 
-pub use commit::Committer;
+pub use commit::{Committer, OverflowSyncs};
 pub use record::{Change, Malformed, Payload, Verb, kind};
 pub use transaction::{Transaction, Write};
 pub use write::{Existing, Wrote};

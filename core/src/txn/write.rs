@@ -51,8 +51,8 @@ impl Own<'_> {
     fn may_follow(&self, writer: TxnId, transactions: &Transactions) -> bool {
         *self.id == Some(writer)
             || match self.snapshot {
-                Some(snapshot) => snapshot.sees(writer),
-                None => !transactions.is_active(writer),
+                Some(snapshot) if transactions.checks_conflicts() => snapshot.sees(writer),
+                _ => !transactions.is_active(writer),
             }
     }
 }

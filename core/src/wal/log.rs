@@ -33,6 +33,9 @@ use crate::wal::segment::{
 /// The first segment of a log, in bytes: small, so that a small database opens fast.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 
+/// What a record may take however small the segments are: more than a transaction logs at a time.
+const PAYLOAD_BYTES_LEAST: u64 = 1 << 20;
+
 /// Segment files kept for reuse.
 const SPARES_MAX: usize = 2;
 
@@ -45,13 +48,16 @@ pub struct LogOptions {
     /// Copy records into a shared map where that works; otherwise write them.
     pub map: bool,
     /// The size of a segment file in bytes, but for the first, which is at most 1 MiB. 4 KiB to
-    /// 1 GiB; the default is 16 MiB. A record takes at most a quarter of it.
+    /// 1 GiB; the default is 16 MiB. A longer record gets a segment of its own.
     pub segment_bytes_max: u64,
     /// Permission bits of a new segment, before the umask.
     pub file_mode: u32,
     /// Told when a segment is half full and [`Log::prepare_next`] should run; without it, the
     /// thread whose append passed the middle prepares the next segment itself.
     pub on_half_full: Option<Hook>,
+    /// Makes durable what records name outside of the log. Called by each sync, after it is settled
+    /// which records the sync covers; its failure is the sync's.
+    pub before_sync: Option<BeforeSync>,
 }
 
 impl Default for LogOptions {
@@ -62,6 +68,7 @@ impl Default for LogOptions {
             segment_bytes_max: 16 << 20,
             file_mode: 0o666,
             on_half_full: None,
+            before_sync: None,
         }
     }
 }
@@ -73,6 +80,16 @@ pub struct Hook(pub Arc<dyn Fn() + Send + Sync>);
 impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hook")
+    }
+}
+
+/// Something to call in front of a sync, with no lock of the log held.
+#[derive(Clone)]
+pub struct BeforeSync(pub Arc<dyn Fn() -> Result<()> + Send + Sync>);
+
+impl fmt::Debug for BeforeSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BeforeSync")
     }
 }
 
@@ -207,7 +224,7 @@ impl Log {
 
     /// The longest payload of one record, in bytes; longer ones go in several.
     pub fn payload_bytes_max(&self) -> u64 {
-        self.options.segment_bytes_max / 4 - RECORD_HEADER_BYTES
+        (self.options.segment_bytes_max / 4).max(PAYLOAD_BYTES_LEAST) - RECORD_HEADER_BYTES
     }
 
     /// The failure that sealed the log, if any.
@@ -245,6 +262,9 @@ impl Log {
 
     /// Called by one leader at a time.
     fn sync_files(&self, through: Lsn, point: SyncPoint) -> Result<()> {
+        if let Some(before_sync) = &self.options.before_sync {
+            before_sync.0()?;
+        }
         let synced = self.positions.synced();
         let dirty: Vec<_> = self
             .segments
@@ -304,7 +324,8 @@ impl Log {
         let usual = if first { usual.min(FIRST_SEGMENT_BYTES) } else { usual };
         let needed = HEADER_BYTES + record_bytes + RECORD_HEADER_BYTES;
         let mut size_bytes = usual.max(needed.next_multiple_of(4096));
-        let spare = if first { None } else { preparing.spares.pop() };
+        let fits = |spare: &mut Spare| !first && spare.size_bytes >= needed;
+        let spare = preparing.spares.pop_if(fits);
         if let Some(spare) = &spare {
             size_bytes = spare.size_bytes;
         }

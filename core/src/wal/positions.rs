@@ -22,7 +22,7 @@ use crate::sync::{Condvar, Mutex, is_left_out, ordering};
 
 /// Registrations that have a slot of their own; more go to a locked list. Few under a model
 /// checker, where each costs a scheduling point.
-const SLOTS: usize = if cfg!(loom) { 2 } else { 64 };
+const SLOTS: usize = if cfg!(any(loom, shuttle)) { 2 } else { 64 };
 
 /// A slot's or entry's content when nobody is registered in it.
 const FREE: u64 = u64::MAX;
@@ -388,7 +388,7 @@ fn died(when: &str) -> Error {
 }
 
 /// Where this thread looks for a free slot first, so that threads keep to their own lines.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[inline]
 fn slot_hint() -> usize {
     use std::sync::atomic::AtomicUsize;
@@ -399,7 +399,7 @@ fn slot_hint() -> usize {
     HINT.with(|hint| *hint)
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 fn slot_hint() -> usize {
     0
 }

@@ -38,6 +38,9 @@ use crate::wal::segment::{Found, HEADER_BYTES, SegmentHeader, segment_number};
 /// Bytes read from a segment at once.
 const CHUNK_BYTES: u64 = 256 << 10;
 
+/// How many zeros are skipped at a time in the search for witnesses. A multiple of [`ALIGN_BYTES`].
+const STRETCH_BYTES: usize = 1024;
+
 /// A record of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -284,16 +287,34 @@ impl Scan {
         Ok(None)
     }
 
-    /// Looks for a record that proves the scan's position to have been durable.
-    fn refuse_if_synced(&mut self) -> Result<()> {
-        let (position, epoch, seed) = (self.position, self.epoch, self.seed);
-        let mut witness = None;
+    /// Whether a record says that the one at `position`, in the epoch in which the scan is, was
+    /// durable, and with it what its writer had made durable before. The scan's place is not changed,
+    /// but the record that it returned last is gone.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn was_durable(&mut self, position: Lsn) -> Result<bool> {
+        self.witness(position).map(|witness| witness.is_some())
+    }
+
+    /// Who says that the record at `position` was durable, and where that one is.
+    fn witness(&mut self, position: Lsn) -> Result<Option<(Arc<str>, Lsn)>> {
+        let (epoch, seed) = (self.epoch, self.seed);
         for reading in self.segments.iter_mut().chain(&mut self.damaged) {
-            if witness.is_none() {
-                witness = reading.witness(position, epoch, seed)?;
+            let witness = reading.witness(position, epoch, seed)?;
+            if witness.is_some() {
+                return Ok(witness);
             }
         }
-        let Some((witness_label, witness_position)) = witness else { return Ok(()) };
+        Ok(None)
+    }
+
+    /// Looks for a record that proves the scan's position to have been durable.
+    fn refuse_if_synced(&mut self) -> Result<()> {
+        let (position, epoch) = (self.position, self.epoch);
+        let Some((witness_label, witness_position)) = self.witness(position)? else {
+            return Ok(());
+        };
         let home = self.segments.iter().find(|reading| {
             reading.header.is_some_and(|header| {
                 header.epoch == epoch && (header.start..header.end()).contains(&position)
@@ -364,9 +385,13 @@ impl Reading {
     fn skip_zeros(&self, offset: u64) -> u64 {
         let start = offset.checked_sub(self.buffer_start).and_then(|at| usize::try_from(at).ok());
         let rest = start.and_then(|start| self.buffer.get(start..)).unwrap_or_default();
+        // Whole stretches first: most of a segment was never written.
+        let stretches = rest.as_chunks::<STRETCH_BYTES>().0;
+        let count = stretches.iter().take_while(|bytes| **bytes == [0; STRETCH_BYTES]).count();
+        let rest = rest.get(count * STRETCH_BYTES..).unwrap_or_default();
         let words = rest.as_chunks::<{ ALIGN_BYTES as usize }>().0;
         let zeros = words.iter().take_while(|word| **word == [0; ALIGN_BYTES as usize]).count();
-        let zero_bytes = zeros as u64 * ALIGN_BYTES;
+        let zero_bytes = (count * STRETCH_BYTES) as u64 + zeros as u64 * ALIGN_BYTES;
         offset + (zero_bytes + ALIGN_BYTES).saturating_sub(RECORD_HEADER_BYTES)
     }
 

@@ -73,6 +73,10 @@ pub enum Found {
     Foreign,
 }
 
+/// What the positions of a segment stay below: no log grows so long, and whoever counts on from one
+/// need not fear the type's end.
+const POSITION_MAX: u64 = 1 << 62;
+
 impl SegmentHeader {
     /// The position behind the last one that fits.
     pub fn end(&self) -> Lsn {
@@ -108,7 +112,7 @@ impl SegmentHeader {
             && start.0.is_multiple_of(ALIGN_BYTES)
             && size_bytes.is_multiple_of(ALIGN_BYTES)
             && size_bytes >= HEADER_BYTES + RECORD_HEADER_BYTES
-            && start.0.checked_add(size_bytes).is_some();
+            && start.0.checked_add(size_bytes).is_some_and(|end| end < POSITION_MAX);
         sensible.then_some((Self { id, epoch, start, size_bytes }, version))
     }
 

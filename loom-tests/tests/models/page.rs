@@ -175,6 +175,34 @@ fn insert_list() {
     assert_eq!(leaf.entry_count(), KEYS.len());
 }
 
+/// Two readers want the entries in order, beside a writer: the first keeps it for the other.
+fn kept_order() {
+    let page = Page::new(&[]);
+    let pin = page.pinned();
+    for key in [b"b", b"a"] {
+        page.put(&pin, key, TxnId::FIRST, key);
+    }
+    let sorts = |page: &Page| {
+        let pin = page.pinned();
+        let leaf = pin.leaf().unwrap();
+        let mut order = Vec::new();
+        leaf.sort_entries_into(&mut order);
+        let keys: Vec<&[u8]> = order
+            .iter()
+            .map(|number| leaf.entry(usize::from(*number)).expect("a counted entry").key())
+            .collect();
+        let whole: [&[&[u8]]; 2] = [&[b"a", b"b"], &[b"a", b"b", b"c"]];
+        assert!(whole.contains(&keys.as_slice()), "the order is not the list's");
+    };
+    let readers = [(); 2].map(|()| {
+        let page = page.clone();
+        thread::spawn(move || sorts(&page))
+    });
+    page.put(&pin, b"c", TxnId::FIRST, b"c");
+    readers.map(|reader| reader.join().unwrap());
+    sorts(&page);
+}
+
 /// A commit, and a rollback over it, beside a snapshot and a read without one.
 fn update_chain() {
     let page = Page::new(&[b"k"]);
@@ -294,6 +322,16 @@ fn model_4_needs_the_entry_before_the_count() {
 fn model_4_needs_both_releases() {
     check_control("4 insert list", Weakness::AppendRelaxed, "counted entry", insert_list);
     check_control("4 insert list", Weakness::GrowRelaxed, RACE, insert_list);
+}
+
+#[test]
+fn model_4_kept_order() {
+    check_within("4 kept order of the insert list", 3, kept_order);
+}
+
+#[test]
+fn model_4_needs_the_release_of_the_order() {
+    check_control("4 kept order", Weakness::OrderRelaxed, RACE, kept_order);
 }
 
 #[test]

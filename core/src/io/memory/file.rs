@@ -238,6 +238,12 @@ impl File for MemoryFile {
         state.call(CallKind::Lock)?;
         Ok(state.others(&self.handle).filter_map(|hold| hold.pin).any(|pin| pin <= through))
     }
+
+    fn is_written(&self) -> Result<bool> {
+        let mut state = self.handle.shared.state();
+        state.call(CallKind::Lock)?;
+        Ok(state.others(&self.handle).any(|hold| hold.writer))
+    }
 }
 
 /// A window into a file. A copy into it is a write that no later call reports on.

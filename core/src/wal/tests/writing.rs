@@ -59,6 +59,25 @@ fn record_may_straddle_windows_and_be_larger_than_the_first_segment() {
     assert!(read(&folder, Lsn(0), 1).unwrap().0 == payloads);
 }
 
+/// Small segments with spares among them: a long record gets a segment of its own.
+#[test]
+fn record_may_be_larger_than_every_segment() {
+    let folder = Arc::new(MemoryFolder::default());
+    let log = small(&folder);
+    for round in 0..4_u8 {
+        for len in [100, 3000, 60_000, 900, 9000] {
+            commit(&log, &vec![round; len]).unwrap();
+        }
+        log.release(log.end()).unwrap();
+    }
+    let from = log.lowest_registered();
+    for len in [5, 50_000, 7] {
+        commit(&log, &vec![9; len]).unwrap();
+    }
+    let found = read(&folder, from, 1).unwrap().0;
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [5, 50_000, 7]);
+}
+
 #[test]
 fn log_starts_small() {
     let folder = Arc::new(MemoryFolder::default());

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use rshelve_core::base::options::DatabaseOptions;
+use rshelve_core::base::options::{DatabaseOptions, Durability};
 use rshelve_core::engine::Engine;
 use rshelve_core::io::memory::{Choice, Fate, History, MemoryStorage};
 
@@ -225,7 +225,8 @@ fn check_recovery(
     Err(format!("{when}: {}", differences(&found, expected)))
 }
 
-/// The database works after its recovery, and what is written then is there after a close.
+/// The database works after its recovery; what is written then is there after a kill and after a close,
+/// and after the close nothing is beside it.
 fn use_it(
     image: &MemoryStorage,
     options: &DatabaseOptions,
@@ -244,8 +245,14 @@ fn use_it(
         }
     }
     drop(session);
+    if options.durability != Durability::Checkpoint {
+        check_recovery(image, options, &state, "used and killed after recovery")?;
+    }
     engine.close().map_err(text)?;
     unreached_bytes(image);
+    if image.names() != [NAME] {
+        return Err(format!("closed, and there are still the files {:?}", image.names()));
+    }
     check_recovery(image, options, &state, "used and closed after recovery")
 }
 

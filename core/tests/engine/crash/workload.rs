@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rshelve_core::base::options::{DatabaseOptions, Durability, TableOptions};
 use rshelve_core::engine::{Engine, Session};
-use rshelve_core::io::memory::{History, MemoryStorage};
+use rshelve_core::io::memory::{Fault, History, MemoryStorage};
 
 use crate::harness::{Random, Rows, database, open, value_of};
 
@@ -30,12 +30,17 @@ pub struct Recorded {
 pub struct Script {
     pub durability: Durability,
     pub map_log: bool,
+    /// The size of the log's files.
+    pub log_segment_bytes: u64,
     pub ops: u64,
     /// So many commits in a hundred have long values.
     pub long_percent: u64,
     /// So many operations in a hundred are parts of large transactions, which stay open beside the
     /// others.
     pub large_percent: u64,
+    /// So many operations in a hundred close the database and open it again, or kill the process and
+    /// recover it.
+    pub reopen_percent: u64,
     pub seed: u64,
 }
 
@@ -64,7 +69,8 @@ impl Recorded {
 
 struct Recorder {
     storage: MemoryStorage,
-    engine: Engine,
+    /// None only between a close and the open after it.
+    engine: Option<Engine>,
     random: Random,
     script: Script,
     state: State,
@@ -92,6 +98,7 @@ fn start(script: Script) -> Recorder {
     storage.record(true);
     let mut options = database(script.durability, false);
     options.map_log = script.map_log;
+    options.log_segment_bytes = script.log_segment_bytes;
     options.cache_bytes_max = 2 << 20;
     let engine = open(&storage, &options);
     let recorded = Recorded {
@@ -102,6 +109,7 @@ fn start(script: Script) -> Recorder {
         acknowledged: Vec::new(),
         durable: Vec::new(),
     };
+    let engine = Some(engine);
     let random = Random::new(script.seed);
     let state = State::new();
     Recorder { storage, engine, random, script, state, recorded }
@@ -111,19 +119,28 @@ impl Recorder {
     fn run(&mut self) {
         self.create("main");
         self.create("other");
-        let mut session = self.engine.session().expect("a session");
-        let mut large = self.engine.session().expect("a session");
+        let (mut session, mut large) = self.sessions();
         let mut pending = Rows::new();
         for _ in 0..self.script.ops {
+            if self.random.chance(self.script.reopen_percent) {
+                drop((session, large));
+                pending.clear();
+                if self.random.chance(50) {
+                    self.reopen()
+                } else {
+                    self.kill()
+                }
+                (session, large) = self.sessions();
+            }
             match self.random.below(100) {
                 0..50 => self.write_alone(&mut session),
                 50..75 => self.write_together(&mut session),
                 75..80 => {
-                    self.engine.checkpoint().expect("a checkpoint");
+                    self.engine().checkpoint().expect("a checkpoint");
                     self.mark_durable();
                 }
                 80..86 => {
-                    self.engine.sync().expect("a sync");
+                    self.engine().sync().expect("a sync");
                     self.mark_durable();
                 }
                 86..88 => self.create("third"),
@@ -135,20 +152,18 @@ impl Recorder {
             }
         }
         drop((session, large));
-        self.engine.close().expect("a close");
-        self.mark_durable();
+        self.close();
         self.storage.record(false);
         self.recorded.history = self.storage.history();
     }
 
     fn run_overlap(&mut self) {
         self.create("main");
-        let (mut session, mut large) =
-            (self.engine.session().expect("a session"), self.engine.session().expect("a session"));
-        self.engine.sync().expect("a sync");
+        let (mut session, mut large) = self.sessions();
+        self.engine().sync().expect("a sync");
         self.mark_durable();
         large.begin().expect("a begin");
-        let table = self.engine.table("main").expect("a table");
+        let table = self.engine().table("main").expect("a table");
         for number in 0..160_u32 {
             large.put(&table, &number.to_be_bytes(), &value_of(1800, 1)).expect("a put");
         }
@@ -160,9 +175,58 @@ impl Recorder {
                 |_| session.put(&table, &key, &value).expect("a put"),
             );
         }
-        self.engine.checkpoint().expect("a checkpoint");
+        self.engine().checkpoint().expect("a checkpoint");
         self.mark_durable();
         self.recorded.history = self.storage.history();
+    }
+
+    fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("an open database")
+    }
+
+    fn sessions(&self) -> (Session, Session) {
+        let session = || self.engine().session().expect("a session");
+        (session(), session())
+    }
+
+    fn close(&mut self) {
+        self.engine.take().expect("an open database").close().expect("a close");
+        self.mark_durable();
+    }
+
+    /// Opens the database; what recovery found is durable then.
+    fn open(&mut self) {
+        self.engine = Some(open(&self.storage, &self.recorded.options));
+        self.mark_durable();
+    }
+
+    fn reopen(&mut self) {
+        self.close();
+        self.open();
+    }
+
+    /// Leaves the files as a killed process does, and recovers them. Without a log the state goes back
+    /// to the last checkpoint.
+    fn kill(&mut self) {
+        self.storage.fail_nth(1, Fault::Eio, true);
+        drop(self.engine.take());
+        self.storage.heal();
+        if self.script.durability == Durability::Checkpoint {
+            let durable = self.recorded.durable.last().map_or(0, |(_, commits)| *commits);
+            let state = self.recorded.states[durable].clone();
+            self.commit_state(state);
+        }
+        self.open();
+        self.create("main");
+        self.create("other");
+    }
+
+    /// Enters a state to which no call of the engine leads.
+    fn commit_state(&mut self, state: State) {
+        self.state = state;
+        let number = self.recorded.states.len();
+        self.recorded.begun.push((self.steps(), number));
+        self.recorded.states.push(self.state.clone());
     }
 
     fn steps(&self) -> usize {
@@ -174,7 +238,7 @@ impl Recorder {
         change(&mut self.state);
         self.recorded.begun.push((self.steps(), self.recorded.states.len()));
         self.recorded.states.push(self.state.clone());
-        run(&self.engine);
+        run(self.engine());
         self.recorded.acknowledged.push((self.steps(), self.recorded.states.len() - 1));
     }
 
@@ -246,7 +310,7 @@ impl Recorder {
         let changes: Vec<_> = (0..count).map(|_| self.draw()).collect();
         session.begin().expect("a begin");
         for (name, key, value) in &changes {
-            let table = self.engine.table(name).expect("a table");
+            let table = self.engine().table(name).expect("a table");
             match value {
                 Some(value) => session.put(&table, key, value).expect("a put"),
                 None => drop(session.remove(&table, key).expect("a removal")),
@@ -266,7 +330,7 @@ impl Recorder {
         if !session.in_transaction() {
             session.begin().expect("a begin");
         }
-        let table = self.engine.table("main").expect("a table");
+        let table = self.engine().table("main").expect("a table");
         for _ in 0..60 {
             let key = format!("x{:03}", self.random.below(200)).into_bytes();
             let len = if self.random.chance(self.script.long_percent) { 2500 } else { 1800 };
