@@ -39,8 +39,6 @@ pub struct CursorState {
     pub(super) key_is: Held,
     pub(super) value: Vec<u8>,
     pub(super) value_is: Held,
-    /// The value was set by `set_value`, so that it may be written to any key.
-    pub(super) value_given: bool,
     pub(super) bounds: Bounds,
     /// The value that the position is on, if it is a long one and was asked for.
     long_value: OnceCell<Vec<u8>>,
@@ -103,7 +101,6 @@ impl CursorState {
             key_is: Held::No,
             value: Vec::new(),
             value_is: Held::No,
-            value_given: false,
             bounds: Bounds::default(),
             long_value: OnceCell::new(),
             resets: session.resets.load(Relaxed),
@@ -160,14 +157,13 @@ impl CursorState {
         self.value.clear();
         self.value.extend_from_slice(value);
         self.value_is = Held::Set;
-        self.value_given = true;
     }
 
     /// The key that is set, or that the cursor is on. Valid until the cursor's next operation.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is none.
-    pub fn key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+    pub fn key<'c>(&'c self, _session: &SessionState) -> Result<&'c [u8]> {
         let key = match self.key_is {
             _ if self.was_reset() => None,
             Held::Set => Some(self.key.as_slice()),
@@ -222,7 +218,7 @@ impl CursorState {
         match self.mode {
             Mode::Table => self.walk(session, true),
             Mode::Random => self.jump(session),
-            Mode::Rows => self.in_rows(session, |rows| rows.walk(true)),
+            Mode::Rows => self.in_rows(|rows| rows.walk(true)),
             Mode::Bulk => self.refuse(session, Op::Next),
         }
     }
@@ -234,7 +230,7 @@ impl CursorState {
     pub fn prev(&mut self, session: &mut SessionState) -> Result<()> {
         match self.mode {
             Mode::Table => self.walk(session, false),
-            Mode::Rows => self.in_rows(session, |rows| rows.walk(false)),
+            Mode::Rows => self.in_rows(|rows| rows.walk(false)),
             Mode::Random | Mode::Bulk => self.refuse(session, Op::Move),
         }
     }
@@ -267,11 +263,7 @@ impl CursorState {
     }
 
     /// Runs one move among rows that are not a table's.
-    fn in_rows(
-        &mut self,
-        session: &SessionState,
-        go: impl FnOnce(&mut Rows) -> bool,
-    ) -> Result<()> {
+    fn in_rows(&mut self, go: impl FnOnce(&mut Rows) -> bool) -> Result<()> {
         self.catch_up();
         if !go(&mut self.rows) {
             self.value_is = Held::No;
@@ -305,7 +297,7 @@ impl CursorState {
     pub fn search_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
         self.depart(session);
         let found = match &self.table {
-            None => return self.in_rows(session, |rows| rows.search(key)),
+            None => return self.in_rows(|rows| rows.search(key)),
             Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
             Some(table) => session.core.find(table, &mut self.position, key),
         };
@@ -333,7 +325,7 @@ impl CursorState {
         self.depart(session);
         if self.mode == Mode::Rows {
             let mut landed = None;
-            self.in_rows(session, |rows| {
+            self.in_rows(|rows| {
                 landed = rows.search_near(key);
                 landed.is_some()
             })?;
@@ -453,7 +445,6 @@ impl CursorState {
         let outcome = match found {
             Ok(true) => {
                 (self.key_is, self.value_is) = (Held::There, Held::There);
-                self.value_given = false;
                 Ok(())
             }
             Ok(false) => {
