@@ -292,11 +292,15 @@ class Driver:
         if answer == ["is", 0]:
             self.look(model, cursor)
             return
-        self.missed(cursor)
+        self.missed(model, cursor)
 
-    def missed(self, cursor: int) -> None:
+    def missed(self, model: SessionModel, cursor: int) -> None:
         """Row 5: the key is kept, the value is not."""
         self.same("c.get_key", cursor)
+        if model.in_transaction:
+            # Row 19: where the value is not kept, asking for it fails the transaction.
+            self.same("c.reset", cursor)
+            return
         ours, theirs = self.both("c.get_value", cursor)
         if ours[2:] != ["Invalid argument"]:
             self.differ(("c.get_value",))
@@ -305,10 +309,13 @@ class Driver:
         self.same("c.reset", cursor)
 
     def search_near(self, model: SessionModel, cursor: int) -> None:
+        if not model.in_transaction or model.is_weak:
+            # Whether it looks in the snapshot of the place where it was depends on pages there.
+            self.level(cursor)
         self.same("c.set_key", cursor, self.formats.key())
         ours, theirs = self.both("c.search_near", cursor)
         if ours == theirs == ["is", NOTFOUND]:
-            self.missed(cursor)
+            self.missed(model, cursor)
             return
         if ours == theirs:
             self.settle(cursor, ours)
