@@ -286,6 +286,9 @@ class Driver:
                 self.same("c.get_value", cursor)
 
     def search(self, model: SessionModel, cursor: int) -> None:
+        if not model.in_transaction or model.is_weak:
+            # Whether it looks in the snapshot of the place where it was depends on pages there.
+            self.level(cursor)
         if self.draw.random() < 0.8:
             self.same("c.set_key", cursor, self.formats.key())
         answer = self.same("c.search", cursor)
@@ -310,7 +313,7 @@ class Driver:
 
     def search_near(self, model: SessionModel, cursor: int) -> None:
         if not model.in_transaction or model.is_weak:
-            # Whether it looks in the snapshot of the place where it was depends on pages there.
+            # As in `search`.
             self.level(cursor)
         self.same("c.set_key", cursor, self.formats.key())
         ours, theirs = self.both("c.search_near", cursor)
@@ -436,6 +439,9 @@ class Driver:
             return
         key = self.formats.key()
         changes = [self.formats.change() for _ in range(self.draw.randint(1, 3))]
+        if cursor in self.bounded:
+            # As in `write`.
+            self.level(cursor)
         if not model.in_transaction:
             # Row 16: EINVAL here, ENOTSUP there.
             self.same("c.set_key", cursor, key)
@@ -458,6 +464,9 @@ class Driver:
 
     def item(self, model: SessionModel, cursor: int) -> None:
         key = self.formats.key()
+        if not model.in_transaction or model.is_weak:
+            # As in `search`.
+            self.level(cursor)
         match self.draw.randrange(3):
             case 0:
                 answer = self.same("get_item", cursor, key)
