@@ -126,6 +126,8 @@ class SessionModel:
         self.wrote: set[str | None] = set()
         #: The open transaction is read-committed or read-uncommitted.
         self.is_weak = False
+        #: Another session wrote since the transaction began, or had written and was open then.
+        self.others_wrote = False
 
 
 class Driver:
@@ -264,6 +266,14 @@ class Driver:
         """Row 20: the session's cursors were reset; there, some keep what was set without a place."""
         for cursor in model.cursors:
             self.level(cursor)
+        if not model.in_transaction:
+            model.others_wrote = False
+
+    def alone(self, model: SessionModel) -> None:
+        """Row 21: here an autocommit write is a transaction of its own, there it works in the snapshot
+        of the session's cursors, and may find it too old."""
+        if not model.in_transaction and model.others_wrote:
+            self.level_all(model)
 
     def settle(self, cursor: int, answer: list[Any]) -> None:
         """Row 8: after a failure the position is open, but what was set is kept."""
@@ -351,11 +361,14 @@ class Driver:
         return not any(wrote & {name, None} or (key is None and wrote) for wrote in others)
 
     def wrote(self, model: SessionModel, key: Any) -> None:
+        for other in self.models:
+            other.others_wrote |= other is not model
         if model.in_transaction:
             model.wrote.add(None if key is None else json.dumps(key))
 
     def write(self, model: SessionModel, cursor: int, *operation: Any, with_value: bool) -> None:
         """A write of a key that is set, or at the place where the cursor is; seldom of none."""
+        self.alone(model)
         if cursor in self.bounded and model.in_transaction:
             # Row 10 against 17 and 18: which is looked at first is open.
             self.level(cursor)
@@ -464,6 +477,7 @@ class Driver:
 
     def item(self, model: SessionModel, cursor: int) -> None:
         key = self.formats.key()
+        self.alone(model)
         if not model.in_transaction or model.is_weak:
             # As in `search`.
             self.level(cursor)
@@ -554,6 +568,7 @@ class Driver:
             self.same("s.begin_transaction", model.number, isolation)
             model.in_transaction = True
             model.is_weak = "-" in isolation
+            model.others_wrote = any(other.wrote for other in self.models)
             return
         end = self.draw.choice(["commit", "commit", "rollback"])
         ended = self.same(f"s.{end}_transaction", model.number)
@@ -565,11 +580,15 @@ class Driver:
     def truncate(self, model: SessionModel, cursor: int) -> None:
         if not self.may_write(model, None):
             return
+        self.alone(model)
         self.level(cursor)
         if self.same("c.next", cursor) != ["is", 0]:
             # An assertion of its debug build, in a table that is empty.
             return
         self.level(cursor)
+        if model.in_transaction and model.others_wrote:
+            # Whether a row that the snapshot does not show is in the way is open.
+            return
         # In a transaction only all of a table: theirs fails its commit after some empty ranges.
         match 0 if model.in_transaction else self.draw.randrange(6):
             case 0:

@@ -186,13 +186,17 @@ impl SessionState {
         outcome
     }
 
-    /// The transaction sees what is committed now, from here on. Outside one there is nothing to do.
+    /// The transaction sees what is committed now, from here on; outside one, the session's cursors do.
     ///
     /// # Errors
     /// [`Error::Unsupported`] in a transaction with weaker isolation, [`Error::Invalid`] in one that
     /// has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
-        if self.in_transaction() { self.core.reset_snapshot() } else { Ok(()) }
+        if self.in_transaction() {
+            return self.core.reset_snapshot();
+        }
+        self.core.retake_snapshot();
+        Ok(())
     }
 
     /// The isolation of transactions that are begun without one.
