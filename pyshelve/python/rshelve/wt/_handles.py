@@ -529,7 +529,7 @@ class Cursor:
         """Keep other transactions from writing the record before this one ends."""
         return self._core.reserve()
 
-    def modify(self, modifies: Iterable[Modify[str] | Modify[bytes]]) -> int:
+    def modify(self, modifies: Iterable[Modify]) -> int:
         """Change parts of the record's value, one after the other: 0, or WT_NOTFOUND."""
         return self._core.modify(changes_of(modifies))
 
