@@ -156,11 +156,12 @@ impl Session {
         self.state().reset()
     }
 
-    /// The transaction sees what is committed now, from here on.
+    /// The transaction sees what is committed now, from here on. Outside a transaction there is nothing
+    /// to do.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) outside a transaction with snapshot isolation, or when
-    /// it has written.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) in a transaction without snapshot isolation, or
+    /// that has written.
     pub fn reset_snapshot(&self) -> Result<()> {
         self.state().reset_snapshot()
     }

@@ -240,9 +240,6 @@ impl Session {
         if let Some(isolation) = self.weak {
             return Err(isolation.refuse_write());
         }
-        if self.failed {
-            return Err(Error::invalid("the transaction has failed; roll it back"));
-        }
         let write = Write { key, value, wanted };
         let outcome = match self.inner.make_room(self.timeout) {
             Err(error) => Err(error),

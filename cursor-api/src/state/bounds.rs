@@ -158,14 +158,13 @@ impl CursorState {
     }
 
     fn try_set_bound(&mut self, edge: Edge, inclusive: bool) -> Result<()> {
-        match self.key_is {
-            Held::Set => {}
-            Held::There => {
-                return Err(Error::invalid(
-                    "setting bounds is not allowed when the cursor is positioned",
-                ));
-            }
-            Held::No => return Err(requires("key")),
+        if self.position.is_set() {
+            return Err(Error::invalid(
+                "setting bounds is not allowed when the cursor is positioned",
+            ));
+        }
+        if self.key_is != Held::Set {
+            return Err(requires("key"));
         }
         let key = self.key.clone();
         let bound = if inclusive { Bound::Included(key) } else { Bound::Excluded(key) };
@@ -194,7 +193,7 @@ impl CursorState {
     /// Takes the bounds away, or one of them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the cursor is on a record.
+    /// [`Error::Unsupported`] of a cursor that has none.
     pub fn clear_bound(&mut self, session: &mut SessionState, edge: Option<Edge>) -> Result<()> {
         self.catch_up(session);
         self.mode.check(Op::Table)?;

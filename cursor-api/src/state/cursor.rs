@@ -157,6 +157,19 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when there is none.
     pub fn key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+        self.held_key(session).inspect_err(|error| note_failure(session, error))
+    }
+
+    /// The value that is set, or that the cursor is on. Valid until the cursor's next operation.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none; what reading a long value gives.
+    pub fn value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+        self.held_value(session).inspect_err(|error| note_failure(session, error))
+    }
+
+    /// As [`key`](Self::key), for who only asks whether there is one.
+    pub(crate) fn held_key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
         let key = match self.key_is {
             Held::Set => Some(self.key.as_slice()),
             Held::There if self.resets == session.resets() => self.position.key(),
@@ -165,11 +178,8 @@ impl CursorState {
         key.ok_or_else(|| requires("key"))
     }
 
-    /// The value that is set, or that the cursor is on. Valid until the cursor's next operation.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when there is none; what reading a long value gives.
-    pub fn value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+    /// As [`value`](Self::value), for who only asks whether there is one.
+    pub(crate) fn held_value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
         match self.value_is {
             Held::Set => Ok(&self.value),
             Held::There if self.resets == session.resets() => {
@@ -184,13 +194,18 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when either has no key, or their tables differ.
     pub fn compare(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
+        let order = self.compare_held(other, session);
+        order.inspect_err(|error| note_failure(session, error))
+    }
+
+    fn compare_held(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
         self.mode.check(Op::Compare)?;
         if self.table.as_ref().map(OpenTable::id) != other.table.as_ref().map(OpenTable::id)
             || self.name != other.name
         {
             return Err(Error::invalid("comparison method cursors must reference the same object"));
         }
-        Ok(self.key(session)?.cmp(other.key(session)?))
+        Ok(self.held_key(session)?.cmp(other.held_key(session)?))
     }
 
     // Moving.
@@ -256,7 +271,7 @@ impl CursorState {
     ) -> Result<()> {
         self.catch_up(session);
         if !go(&mut self.rows) {
-            self.value_is = Held::No;
+            (self.key_is, self.value_is) = (Held::No, Held::No);
             return Err(Error::NotFound);
         }
         if let Some((key, value)) = self.rows.row() {
@@ -430,10 +445,7 @@ impl CursorState {
                 (self.key_is, self.value_is) = (Held::There, Held::There);
                 Ok(())
             }
-            Ok(false) => {
-                self.value_is = Held::No;
-                Err(Error::NotFound)
-            }
+            Ok(false) => Err(Error::NotFound),
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -493,9 +505,9 @@ impl CursorState {
 }
 
 /// An operation failed: an open transaction that wrote cannot be committed any more.
-pub(super) fn note_failure(session: &mut SessionState, error: &Error) {
-    if !matches!(error, Error::NotFound | Error::DuplicateKey) {
-        session.core.fail();
+pub(super) fn note_failure(session: &SessionState, error: &Error) {
+    if !matches!(error, Error::NotFound | Error::DuplicateKey | Error::Unsupported { .. }) {
+        session.note_failure();
     }
 }
 

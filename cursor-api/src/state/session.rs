@@ -1,5 +1,6 @@
 //! A session as a value.
 
+use std::cell::Cell;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct SessionState {
     timeout: Option<Duration>,
     /// What the transaction's commit is to do.
     sync: Option<bool>,
+    /// An operation failed since the transaction began.
+    failed: Cell<bool>,
 }
 
 impl SessionState {
@@ -44,6 +47,7 @@ impl SessionState {
             isolation: Isolation::default(),
             timeout: None,
             sync: None,
+            failed: Cell::new(false),
         })
     }
 
@@ -54,8 +58,9 @@ impl SessionState {
     /// # Errors
     /// [`Error::Missing`], [`Error::Closed`]; [`Error::Unsupported`] for options that are not built.
     pub fn open_cursor(&mut self, name: &str, options: &CursorOptions) -> Result<CursorState> {
-        let table = self.engine.table(name)?;
-        CursorState::new(self, table, options)
+        let opened =
+            self.engine.table(name).and_then(|table| CursorState::new(self, table, options));
+        opened.inspect_err(|error| note_failure(self, error))
     }
 
     /// Opens what `uri` names: a table, the metadata of all tables, or the statistics.
@@ -84,7 +89,7 @@ impl SessionState {
     /// A second cursor where `cursor` is, or with its key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it has no key; [`Error::NotFound`] when there is no record at its key;
+    /// [`Error::Invalid`] when it has no key; [`Error::Missing`] when there is no record at its key;
     /// [`Error::Unsupported`] of a cursor without a table.
     pub fn duplicate(
         &mut self,
@@ -98,7 +103,10 @@ impl SessionState {
             Ok(()) => Ok(twin),
             Err(error) => {
                 twin.close(self)?;
-                Err(error)
+                Err(match error {
+                    Error::NotFound => Error::Missing { what: "record to duplicate".to_owned() },
+                    other => other,
+                })
             }
         }
     }
@@ -123,6 +131,11 @@ impl SessionState {
         self.resets
     }
 
+    /// An operation failed: a transaction that wrote cannot be committed any more.
+    pub(super) fn note_failure(&self) {
+        self.failed.set(true);
+    }
+
     /// A cursor came to be on a record.
     pub(crate) fn cursor_placed(&mut self) {
         self.placed += 1;
@@ -143,7 +156,9 @@ impl SessionState {
     /// # Errors
     /// [`Error::Invalid`] inside one, [`Error::Closed`].
     pub fn begin(&mut self, options: &TransactionOptions) -> Result<()> {
-        self.core.begin_with(options.isolation.unwrap_or(self.isolation))?;
+        let begun = self.core.begin_with(options.isolation.unwrap_or(self.isolation));
+        self.failed.set(begun.is_err());
+        begun?;
         self.sync = options.sync;
         if options.operation_timeout.is_some() {
             self.core.set_timeout(options.operation_timeout);
@@ -167,6 +182,9 @@ impl SessionState {
     /// As [`commit`](Self::commit); [`Error::Unsupported`], and the transaction stays open, when `sync`
     /// is false in a database whose commits are all synced.
     pub fn commit_with(&mut self, sync: Option<bool>) -> Result<()> {
+        if self.failed.get() {
+            self.core.fail();
+        }
         let outcome = self.core.commit_with(sync.or(self.sync));
         if !self.in_transaction() {
             self.core.set_timeout(self.timeout);
@@ -174,12 +192,13 @@ impl SessionState {
         outcome
     }
 
-    /// The transaction sees what is committed now, from here on.
+    /// The transaction sees what is committed now, from here on. Outside a transaction there is nothing
+    /// to do.
     ///
     /// # Errors
-    /// [`Error::Invalid`] outside a transaction with snapshot isolation, or when it has written.
+    /// [`Error::Unsupported`] in a transaction without snapshot isolation, or that has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
-        self.core.reset_snapshot()
+        if self.in_transaction() { self.core.reset_snapshot() } else { Ok(()) }
     }
 
     /// The isolation of transactions that are begun without one.
@@ -226,6 +245,11 @@ impl SessionState {
     /// [`Error::Exists`] when it exists and `exclusive` is set; [`Error::Invalid`] when it exists with
     /// other options; what writing gives.
     pub fn create(&mut self, name: &str, options: &TableOptions, exclusive: bool) -> Result<()> {
+        let created = self.try_create(name, options, exclusive);
+        created.inspect_err(|error| note_failure(self, error))
+    }
+
+    fn try_create(&self, name: &str, options: &TableOptions, exclusive: bool) -> Result<()> {
         if exclusive && self.engine.table(name).is_ok() {
             return Err(Error::Exists { what: format!("table {name:?}") });
         }
@@ -362,6 +386,7 @@ impl SessionState {
 
     fn outside_transaction(&self, what: &str) -> Result<()> {
         if self.in_transaction() {
+            self.note_failure();
             return Err(Error::invalid(format!(
                 "{what} inside a transaction; commit it or roll it back first"
             )));

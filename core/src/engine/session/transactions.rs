@@ -153,12 +153,11 @@ impl Session {
     /// The transaction sees what is committed now, from here on.
     ///
     /// # Errors
-    /// [`Error::Invalid`] outside a transaction with snapshot isolation, or when it has written.
+    /// [`Error::Unsupported`] outside a transaction with snapshot isolation, or when it has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
         let Some(transaction) = self.transaction.as_mut().filter(|open| !open.has_written()) else {
-            return Err(Error::invalid(
-                "a new snapshot is for a transaction with snapshot isolation that has not written",
-            ));
+            let what = "a new snapshot, but in a transaction with snapshot isolation that has not written,";
+            return Err(Error::Unsupported { what: what.to_owned() });
         };
         transaction.set_snapshot(Transactions::snapshot(&self.inner.shared.transactions));
         self.edges.forget();
