@@ -21,7 +21,7 @@ mod tables;
 use catalog::Catalog;
 pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
-pub use session::{Cached, Isolation, Session};
+pub use session::{Bulk, Cached, Isolation, Session};
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};

@@ -395,7 +395,7 @@ impl CursorState {
     pub(crate) fn finish(&mut self, session: &mut SessionState) -> Result<()> {
         self.leave(session);
         match &self.table {
-            Some(table) if self.mode == Mode::Bulk => self.bulk.finish(session, table),
+            Some(_) if self.mode == Mode::Bulk => self.bulk.finish(),
             _ => Ok(()),
         }
     }

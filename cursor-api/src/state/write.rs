@@ -52,7 +52,7 @@ impl CursorState {
         self.check_write(key)?;
         let Some(table) = &self.table else { return self.mode.check(Op::Insert) };
         if self.mode == Mode::Bulk {
-            return self.bulk.insert(session, table, key, value);
+            return self.bulk.insert(key, value);
         }
         if self.options.overwrite {
             return session.core.put(table, key, value);
