@@ -75,7 +75,7 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// [`Error::Invalid`] on no record.
     pub fn key(&self) -> Result<&[u8]> {
-        self.state.held_key(&self.session.state())
+        self.state.held_key()
     }
 
     /// The value of the record that the cursor is on.

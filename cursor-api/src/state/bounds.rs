@@ -152,18 +152,18 @@ impl CursorState {
         edge: Edge,
         inclusive: bool,
     ) -> Result<()> {
-        self.catch_up(session);
+        self.catch_up();
         let outcome = self.mode.check(Op::Table).and_then(|()| self.try_set_bound(edge, inclusive));
         outcome.inspect_err(|error| note_failure(session, error))
     }
 
     fn try_set_bound(&mut self, edge: Edge, inclusive: bool) -> Result<()> {
-        if self.position.is_set() {
+        if self.position.is_set() || self.key_is == Held::There {
             return Err(Error::invalid(
-                "setting bounds is not allowed when the cursor is positioned",
+                "setting bounds on a positioned cursor is not allowed; reset it first",
             ));
         }
-        if self.key_is != Held::Set {
+        if self.key_is == Held::No {
             return Err(requires("key"));
         }
         let key = self.key.clone();
@@ -194,8 +194,8 @@ impl CursorState {
     ///
     /// # Errors
     /// [`Error::Unsupported`] of a cursor that has none.
-    pub fn clear_bound(&mut self, session: &mut SessionState, edge: Option<Edge>) -> Result<()> {
-        self.catch_up(session);
+    pub fn clear_bound(&mut self, _session: &mut SessionState, edge: Option<Edge>) -> Result<()> {
+        self.catch_up();
         self.mode.check(Op::Table)?;
         if edge != Some(Edge::Upper) {
             self.bounds.lower = Bound::Unbounded;

@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rshelve_core::btree::{Landing, Position};
 use rshelve_core::engine::OpenTable;
@@ -37,11 +39,15 @@ pub struct CursorState {
     pub(super) key_is: Held,
     pub(super) value: Vec<u8>,
     pub(super) value_is: Held,
+    /// The value was set by `set_value`, so that it may be written to any key.
+    pub(super) value_given: bool,
     pub(super) bounds: Bounds,
     /// The value that the position is on, if it is a long one and was asked for.
     long_value: OnceCell<Vec<u8>>,
     /// The session's count of resets when the cursor was last used.
     resets: u64,
+    /// That count as it is now.
+    session_resets: Arc<AtomicU64>,
     /// Counted in the session as being on a record.
     placed: bool,
     dice: Dice,
@@ -97,9 +103,11 @@ impl CursorState {
             key_is: Held::No,
             value: Vec::new(),
             value_is: Held::No,
+            value_given: false,
             bounds: Bounds::default(),
             long_value: OnceCell::new(),
-            resets: session.resets(),
+            resets: session.resets.load(Relaxed),
+            session_resets: Arc::clone(&session.resets),
             placed: false,
             dice: Dice::new(options.random_seed),
             bulk: Bulk::default(),
@@ -140,6 +148,7 @@ impl CursorState {
 
     /// Sets the key for the next operation.
     pub fn set_key(&mut self, key: &[u8]) {
+        self.catch_up();
         self.key.clear();
         self.key.extend_from_slice(key);
         self.key_is = Held::Set;
@@ -147,9 +156,11 @@ impl CursorState {
 
     /// Sets the value for the next operation.
     pub fn set_value(&mut self, value: &[u8]) {
+        self.catch_up();
         self.value.clear();
         self.value.extend_from_slice(value);
         self.value_is = Held::Set;
+        self.value_given = true;
     }
 
     /// The key that is set, or that the cursor is on. Valid until the cursor's next operation.
@@ -157,7 +168,7 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when there is none.
     pub fn key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
-        self.held_key(session).inspect_err(|error| note_failure(session, error))
+        self.held_key().inspect_err(|error| note_failure(session, error))
     }
 
     /// The value that is set, or that the cursor is on. Valid until the cursor's next operation.
@@ -169,11 +180,12 @@ impl CursorState {
     }
 
     /// As [`key`](Self::key), for who only asks whether there is one.
-    pub(crate) fn held_key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+    pub(crate) fn held_key(&self) -> Result<&[u8]> {
         let key = match self.key_is {
+            _ if self.was_reset() => None,
             Held::Set => Some(self.key.as_slice()),
-            Held::There if self.resets == session.resets() => self.position.key(),
-            Held::There | Held::No => None,
+            Held::There => self.position.key(),
+            Held::No => None,
         };
         key.ok_or_else(|| requires("key"))
     }
@@ -181,12 +193,18 @@ impl CursorState {
     /// As [`value`](Self::value), for who only asks whether there is one.
     pub(crate) fn held_value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
         match self.value_is {
+            _ if self.was_reset() => Err(requires("value")),
             Held::Set => Ok(&self.value),
-            Held::There if self.resets == session.resets() => {
-                session.core.value(self.table()?, &self.position, &self.long_value)
-            }
-            Held::There | Held::No => Err(requires("value")),
+            Held::There => session.core.value(self.table()?, &self.position, &self.long_value),
+            Held::No => Err(requires("value")),
         }
+    }
+
+    /// Whether a rollback or a reset of the session took the cursor from its record. It takes what was
+    /// set with it; a cursor without a place keeps that.
+    fn was_reset(&self) -> bool {
+        self.resets != self.session_resets.load(Relaxed)
+            && (self.position.is_set() || self.key_is == Held::There)
     }
 
     /// Compares its key with that of another cursor of the same table.
@@ -205,7 +223,7 @@ impl CursorState {
         {
             return Err(Error::invalid("comparison method cursors must reference the same object"));
         }
-        Ok(self.held_key(session)?.cmp(other.held_key(session)?))
+        Ok(self.held_key()?.cmp(other.held_key()?))
     }
 
     // Moving.
@@ -219,7 +237,7 @@ impl CursorState {
         match self.mode {
             Mode::Table => self.walk(session, true),
             Mode::Random => self.jump(session),
-            Mode::Rows => self.in_rows(session, |rows| rows.walk(true)),
+            Mode::Rows => self.in_rows(|rows| rows.walk(true)),
             Mode::Bulk => self.refuse(session, Op::Next),
         }
     }
@@ -231,13 +249,13 @@ impl CursorState {
     pub fn prev(&mut self, session: &mut SessionState) -> Result<()> {
         match self.mode {
             Mode::Table => self.walk(session, false),
-            Mode::Rows => self.in_rows(session, |rows| rows.walk(false)),
+            Mode::Rows => self.in_rows(|rows| rows.walk(false)),
             Mode::Random | Mode::Bulk => self.refuse(session, Op::Move),
         }
     }
 
     fn walk(&mut self, session: &mut SessionState, forward: bool) -> Result<()> {
-        self.catch_up(session);
+        self.catch_up();
         self.long_value.take();
         let (core, at) = (&mut session.core, &mut self.position);
         let moved = match &self.table {
@@ -253,7 +271,7 @@ impl CursorState {
     }
 
     fn jump(&mut self, session: &mut SessionState) -> Result<()> {
-        self.catch_up(session);
+        self.catch_up();
         self.long_value.take();
         let (dice, at) = (&mut self.dice, &mut self.position);
         let moved = match &self.table {
@@ -264,12 +282,8 @@ impl CursorState {
     }
 
     /// Runs one move among rows that are not a table's.
-    fn in_rows(
-        &mut self,
-        session: &SessionState,
-        go: impl FnOnce(&mut Rows) -> bool,
-    ) -> Result<()> {
-        self.catch_up(session);
+    fn in_rows(&mut self, go: impl FnOnce(&mut Rows) -> bool) -> Result<()> {
+        self.catch_up();
         if !go(&mut self.rows) {
             (self.key_is, self.value_is) = (Held::No, Held::No);
             return Err(Error::NotFound);
@@ -300,10 +314,9 @@ impl CursorState {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn search_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
-        self.catch_up(session);
-        self.long_value.take();
+        self.depart(session);
         let found = match &self.table {
-            None => return self.in_rows(session, |rows| rows.search(key)),
+            None => return self.in_rows(|rows| rows.search(key)),
             Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
             Some(table) => session.core.find(table, &mut self.position, key),
         };
@@ -328,11 +341,10 @@ impl CursorState {
     /// # Errors
     /// As [`search_near`](Self::search_near).
     pub fn search_near_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<Ordering> {
-        self.catch_up(session);
-        self.long_value.take();
+        self.depart(session);
         if self.mode == Mode::Rows {
             let mut landed = None;
-            self.in_rows(session, |rows| {
+            self.in_rows(|rows| {
                 landed = rows.search_near(key);
                 landed.is_some()
             })?;
@@ -402,7 +414,7 @@ impl CursorState {
 
     /// Goes to no record, without key and value.
     pub(crate) fn leave(&mut self, session: &mut SessionState) {
-        self.catch_up(session);
+        self.catch_up();
         self.long_value.take();
         self.position.reset();
         self.rows.reset();
@@ -412,19 +424,27 @@ impl CursorState {
 
     // What operations have in common.
 
-    /// What a rollback or a reset of the session did to the cursor happens now.
-    pub(super) fn catch_up(&mut self, session: &SessionState) {
-        if self.resets != session.resets() {
-            self.resets = session.resets();
-            self.placed = false;
+    /// Leaves its record before it looks for a key: if no other cursor is on one, it looks in what is
+    /// committed now. What was set is kept, for the caller to judge.
+    fn depart(&mut self, session: &mut SessionState) {
+        self.catch_up();
+        self.long_value.take();
+        if self.placed && self.position.is_set() {
             self.position.reset();
-            let keep = |held: &mut Held| {
-                if *held == Held::There {
-                    *held = Held::No;
-                }
-            };
-            keep(&mut self.key_is);
-            keep(&mut self.value_is);
+            self.count(session);
+        }
+    }
+
+    /// What a rollback or a reset of the session did to the cursor happens now.
+    pub(super) fn catch_up(&mut self) {
+        if self.was_reset() {
+            self.position.reset();
+            (self.key_is, self.value_is) = (Held::No, Held::No);
+        }
+        let resets = self.session_resets.load(Relaxed);
+        if self.resets != resets {
+            self.resets = resets;
+            self.placed = false;
         }
     }
 
@@ -433,7 +453,8 @@ impl CursorState {
         match (self.placed, self.position.is_set()) {
             (false, true) => session.cursor_placed(),
             (true, false) => session.cursor_left(),
-            _ => {}
+            (false, false) => session.nothing_found(),
+            (true, true) => {}
         }
         self.placed = self.position.is_set();
     }
@@ -443,6 +464,7 @@ impl CursorState {
         let outcome = match found {
             Ok(true) => {
                 (self.key_is, self.value_is) = (Held::There, Held::There);
+                self.value_given = false;
                 Ok(())
             }
             Ok(false) => Err(Error::NotFound),
@@ -478,7 +500,7 @@ impl CursorState {
 
     /// Takes the key out, for an operation that needs one and gives it back.
     pub(super) fn take_key(&mut self, session: &mut SessionState) -> Result<Vec<u8>> {
-        self.catch_up(session);
+        self.catch_up();
         match (self.key_is, self.position.key()) {
             (Held::Set, _) => Ok(std::mem::take(&mut self.key)),
             (Held::There, Some(key)) => {

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use rshelve_core::engine::{Engine, OpenTable, Session as CoreSession};
@@ -22,7 +24,8 @@ pub struct SessionState {
     /// How many cursors are on a record: while any is, reads outside a transaction see one snapshot.
     placed: usize,
     /// Raised by what resets every cursor: a rollback, `reset`.
-    resets: u64,
+    /// Relaxed: only who holds the session works on its cursors.
+    pub(super) resets: Arc<AtomicU64>,
     isolation: Isolation,
     timeout: Option<Duration>,
     /// What the transaction's commit is to do.
@@ -43,7 +46,7 @@ impl SessionState {
             engine,
             core,
             placed: 0,
-            resets: 0,
+            resets: Arc::default(),
             isolation: Isolation::default(),
             timeout: None,
             sync: None,
@@ -122,13 +125,9 @@ impl SessionState {
     }
 
     fn reset_cursors(&mut self) {
-        self.resets += 1;
+        self.resets.fetch_add(1, Relaxed);
         self.placed = 0;
         self.core.release_snapshot();
-    }
-
-    pub(super) fn resets(&self) -> u64 {
-        self.resets
     }
 
     /// An operation failed: a transaction that wrote cannot be committed any more.
@@ -141,6 +140,14 @@ impl SessionState {
         self.placed += 1;
     }
 
+    /// A cursor looked for a record and came to none. The snapshot that it looked in is not kept for
+    /// it: the next read sees what is committed then.
+    pub(crate) fn nothing_found(&mut self) {
+        if self.placed == 0 && self.core.has_snapshot() {
+            self.core.release_snapshot();
+        }
+    }
+
     /// A cursor is on no record any more.
     pub(crate) fn cursor_left(&mut self) {
         self.placed -= 1;
@@ -151,7 +158,7 @@ impl SessionState {
 
     // Transactions.
 
-    /// Begins a transaction.
+    /// Begins a transaction. Cursors keep their places.
     ///
     /// # Errors
     /// [`Error::Invalid`] inside one, [`Error::Closed`].
@@ -185,20 +192,29 @@ impl SessionState {
         if self.failed.get() {
             self.core.fail();
         }
+        let was_open = self.in_transaction();
         let outcome = self.core.commit_with(sync.or(self.sync));
         if !self.in_transaction() {
             self.core.set_timeout(self.timeout);
         }
+        if was_open && outcome.is_err() && !self.in_transaction() {
+            // It was rolled back.
+            self.reset_cursors();
+        }
         outcome
     }
 
-    /// The transaction sees what is committed now, from here on. Outside a transaction there is nothing
-    /// to do.
+    /// The transaction sees what is committed now, from here on; outside one, the session's cursors do.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] in a transaction without snapshot isolation, or that has written.
+    /// [`Error::Unsupported`] in a transaction with weaker isolation, or in one that
+    /// has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
-        if self.in_transaction() { self.core.reset_snapshot() } else { Ok(()) }
+        if !self.in_transaction() {
+            self.core.release_snapshot();
+            return Ok(());
+        }
+        self.core.reset_snapshot()
     }
 
     /// The isolation of transactions that are begun without one.
@@ -230,6 +246,12 @@ impl SessionState {
         self.core.set_timeout(self.timeout);
         self.reset_cursors();
         outcome
+    }
+
+    /// Notes that an operation failed above this layer: an open transaction that has written cannot be
+    /// committed any more.
+    pub fn fail(&mut self) {
+        self.core.fail();
     }
 
     /// Whether a transaction is open.
@@ -366,13 +388,14 @@ impl SessionState {
         Ok(self.core.rows(&self.engine.table(name)?))
     }
 
-    /// Brings the one file up to date, durably.
+    /// Brings the one file up to date, durably, and resets the session's cursors.
     ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction; as
     /// [`Connection::checkpoint`](crate::Connection::checkpoint).
     pub fn checkpoint(&mut self) -> Result<()> {
         self.outside_transaction("a checkpoint")?;
+        self.reset_cursors();
         self.engine.checkpoint()
     }
 

@@ -57,6 +57,10 @@ impl CursorState {
         if self.options.overwrite {
             return session.core.put(table, key, value);
         }
+        // What the transaction sees counts before what others wrote meanwhile.
+        if session.in_transaction() && session.core.get(table, key, |_| ())?.is_some() {
+            return Err(Error::DuplicateKey);
+        }
         match session.core.insert(table, key, value)? {
             true => Ok(()),
             false => Err(Error::DuplicateKey),
@@ -125,7 +129,10 @@ impl CursorState {
             Ok(()) => self.leave(session),
             // Where it was there is nothing any more.
             Err(Error::NotFound) if self.key_is == Held::There => self.leave(session),
-            Err(error) => note_failure(session, error),
+            Err(error) => {
+                note_failure(session, error);
+                self.lose_place(session);
+            }
         }
         outcome
     }
@@ -178,6 +185,9 @@ impl CursorState {
         change: impl FnOnce(Vec<u8>) -> Vec<u8>,
     ) -> Result<()> {
         self.allow(session, Op::Write)?;
+        if !session.in_transaction() {
+            return Err(Error::invalid("only permitted in a running transaction; begin one"));
+        }
         let key = self.take_key(session)?;
         let rewritten = self.check_write(&key).and_then(|()| {
             session.core.rewrite(self.table()?, &key, change)?.ok_or(Error::NotFound)
@@ -190,10 +200,20 @@ impl CursorState {
         outcome.inspect_err(|error| note_failure(session, error))
     }
 
+    /// The cursor is on no record after a failure; what was set is kept.
+    fn lose_place(&mut self, session: &mut SessionState) {
+        self.position.reset();
+        if self.value_is == Held::There {
+            self.value_is = Held::No;
+        }
+        self.count(session);
+    }
+
     /// The cursor is on `key`, which has the value that is set.
     fn stand_on(&mut self, session: &mut SessionState, key: &[u8]) {
         self.position.place_at(key);
         (self.key_is, self.value_is) = (Held::There, Held::Set);
+        self.value_given = false;
         self.count(session);
     }
 
@@ -212,11 +232,13 @@ impl CursorState {
         session: &mut SessionState,
         write: impl FnOnce(&mut Self, &mut SessionState, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        if self.value_is == Held::There {
+        // A record's value is for its own key.
+        let fits = self.value_given || self.key_is == Held::There;
+        if self.value_is == Held::There && fits {
             let value = self.value(session)?.to_vec();
             self.set_value(&value);
         }
-        let outcome = if self.value_is == Held::Set {
+        let outcome = if self.value_is == Held::Set && fits {
             let value = std::mem::take(&mut self.value);
             let outcome = write(self, session, &value);
             self.value = value;

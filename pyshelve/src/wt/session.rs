@@ -169,7 +169,14 @@ impl SessionShared {
                 let _ = body.close_cursor(number);
             }
         }
-        work(body)
+        let outcome = work(body);
+        if let Err(Failure::Engine(error)) = &outcome
+            && !matches!(error, Error::NotFound | Error::DuplicateKey)
+        {
+            // Whatever call it was: the contract's row 19.
+            body.state.fail();
+        }
+        outcome
     }
 
     /// The exception for a failure of `method`.
@@ -356,7 +363,10 @@ impl SessionCore {
                     let (state, cursor) = body.cursor(number)?;
                     // Not through `cursor`: the session has to be borrowed beside it.
                     let source = &*cursor;
-                    let twin = state.duplicate(source, &options)?;
+                    let twin = state.duplicate(source, &options).map_err(|error| match error {
+                        Error::NotFound => Error::Missing { what: "record at the key".to_owned() },
+                        error => error,
+                    })?;
                     Ok((body.keep(twin), None))
                 }
                 _ => Err(Failure::invalid(

@@ -155,9 +155,13 @@ impl Session {
     /// # Errors
     /// [`Error::Unsupported`] outside a transaction with snapshot isolation, or when it has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
+        if self.weak.is_some() {
+            let what = "a new snapshot in a transaction that has none".to_owned();
+            return Err(Error::Unsupported { what });
+        }
         let Some(transaction) = self.transaction.as_mut().filter(|open| !open.has_written()) else {
-            let what = "a new snapshot, but in a transaction with snapshot isolation that has not written,";
-            return Err(Error::Unsupported { what: what.to_owned() });
+            let what = "a new snapshot in a transaction that has written".to_owned();
+            return Err(Error::Unsupported { what });
         };
         transaction.set_snapshot(Transactions::snapshot(&self.inner.shared.transactions));
         self.edges.forget();
