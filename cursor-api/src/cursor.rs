@@ -264,8 +264,10 @@ fn found(outcome: Result<()>) -> Result<bool> {
 
 impl Drop for Cursor<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.state.finish(&mut self.session.state()) {
-            tracing::error!(table = self.state.name(), %error, "a bulk cursor was dropped, and could not be closed");
+        let session = &mut self.session.state();
+        if let Err(error) = self.state.finish(session) {
+            let what = format!("closing a dropped bulk cursor over {:?}", self.state.name());
+            session.report(&what, &error);
         }
     }
 }

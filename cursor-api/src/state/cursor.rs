@@ -14,6 +14,7 @@ use super::bulk::Bulk;
 use super::mode::{Mode, Op};
 use super::random::Dice;
 use super::rows::Rows;
+use super::source::Source;
 use crate::{CursorOptions, Error, Result, TableOptions};
 
 /// Where a cursor's key, or value, is.
@@ -30,7 +31,7 @@ pub(super) enum Held {
 /// A place in a table, and a key and a value to work with. See the [module](super).
 pub struct CursorState {
     /// None for rows that are not a table's.
-    pub(super) table: Option<OpenTable>,
+    pub(super) table: Option<Source>,
     name: String,
     pub(super) mode: Mode,
     pub(super) options: CursorOptions,
@@ -58,14 +59,14 @@ pub struct CursorState {
 impl CursorState {
     pub(super) fn new(
         session: &SessionState,
-        table: OpenTable,
+        table: Source,
         options: &CursorOptions,
     ) -> Result<Self> {
-        if options.checkpoint.is_some() {
-            return Err(Error::Unsupported { what: "a checkpoint cursor".to_owned() });
-        }
         let mode = Mode::of(options)?;
-        let bulk = if mode == Mode::Bulk { Bulk::begin(session, &table)? } else { Bulk::default() };
+        let bulk = match mode {
+            Mode::Bulk => Bulk::begin(session, table.live()?)?,
+            Mode::Table | Mode::Random | Mode::Rows => Bulk::default(),
+        };
         let name = table.name().to_owned();
         Ok(Self { bulk, ..Self::empty(session, Some(table), name, mode, options) })
     }
@@ -83,7 +84,7 @@ impl CursorState {
 
     fn empty(
         session: &SessionState,
-        table: Option<OpenTable>,
+        table: Option<Source>,
         name: String,
         mode: Mode,
         options: &CursorOptions,
@@ -132,7 +133,7 @@ impl CursorState {
 
     /// The options of its table, if it has one.
     pub fn table_options(&self) -> Option<&TableOptions> {
-        self.table.as_ref().map(OpenTable::options)
+        self.table.as_ref().map(Source::options)
     }
 
     /// Whether it is on a record.
@@ -141,6 +142,10 @@ impl CursorState {
     }
 
     pub(crate) fn table(&self) -> Result<&OpenTable> {
+        self.source()?.live()
+    }
+
+    pub(super) fn source(&self) -> Result<&Source> {
         self.table.as_ref().ok_or_else(|| no_table(&self.name))
     }
 
@@ -195,7 +200,7 @@ impl CursorState {
         match self.value_is {
             _ if self.was_reset() => Err(requires("value")),
             Held::Set => Ok(&self.value),
-            Held::There => session.core.value(self.table()?, &self.position, &self.long_value),
+            Held::There => self.source()?.value(&session.core, &self.position, &self.long_value),
             Held::No => Err(requires("value")),
         }
     }
@@ -212,13 +217,13 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when either has no key, or their tables differ.
     pub fn compare(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
-        let order = self.compare_held(other, session);
+        let order = self.compare_held(other);
         order.inspect_err(|error| note_failure(session, error))
     }
 
-    fn compare_held(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
+    fn compare_held(&self, other: &Self) -> Result<Ordering> {
         self.mode.check(Op::Compare)?;
-        if self.table.as_ref().map(OpenTable::id) != other.table.as_ref().map(OpenTable::id)
+        if self.table.as_ref().map(Source::id) != other.table.as_ref().map(Source::id)
             || self.name != other.name
         {
             return Err(Error::invalid("comparison method cursors must reference the same object"));
@@ -261,8 +266,8 @@ impl CursorState {
         let moved = match &self.table {
             None => Err(no_table(&self.name)),
             Some(table) if self.bounds.are_set() => self.bounds.walk(core, table, at, forward),
-            Some(table) if forward => core.next(table, at),
-            Some(table) => core.prev(table, at),
+            Some(table) if forward => table.next(core, at),
+            Some(table) => table.prev(core, at),
         };
         if !matches!(moved, Ok(true)) {
             (self.key_is, self.value_is) = (Held::No, Held::No);
@@ -276,7 +281,9 @@ impl CursorState {
         let (dice, at) = (&mut self.dice, &mut self.position);
         let moved = match &self.table {
             None => Err(no_table(&self.name)),
-            Some(table) => session.core.random(table, at, || dice.roll()),
+            Some(table) => {
+                table.live().and_then(|table| session.core.random(table, at, || dice.roll()))
+            }
         };
         self.arrived(session, moved)
     }
@@ -318,7 +325,7 @@ impl CursorState {
         let found = match &self.table {
             None => return self.in_rows(|rows| rows.search(key)),
             Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
-            Some(table) => session.core.find(table, &mut self.position, key),
+            Some(table) => table.find(&mut session.core, &mut self.position, key),
         };
         self.arrived(session, found)
     }
@@ -362,10 +369,10 @@ impl CursorState {
         if self.bounds.are_set() {
             return self.bounds.land_near(core, table, at, key);
         }
-        match core.seek(table, at, key)? {
+        match table.seek(core, at, key)? {
             Landing::Exact => Ok(Some(Ordering::Equal)),
             Landing::Above => Ok(Some(Ordering::Greater)),
-            Landing::End => Ok(core.prev(table, at)?.then_some(Ordering::Less)),
+            Landing::End => Ok(table.prev(core, at)?.then_some(Ordering::Less)),
         }
     }
 

@@ -10,6 +10,7 @@ use rshelve_core::engine::{Engine, OpenTable, Session as CoreSession};
 
 use super::CursorState;
 use super::cursor::note_failure;
+use super::source::Source;
 use super::sources::{metadata_rows, statistics_rows};
 use super::uri::Uri;
 use crate::{
@@ -62,8 +63,16 @@ impl SessionState {
     /// [`Error::Missing`], [`Error::Closed`]; [`Error::Unsupported`] for options that are not built.
     pub fn open_cursor(&mut self, name: &str, options: &CursorOptions) -> Result<CursorState> {
         let opened =
-            self.engine.table(name).and_then(|table| CursorState::new(self, table, options));
+            self.source(name, options).and_then(|source| CursorState::new(self, source, options));
         opened.inspect_err(|error| note_failure(self, error))
+    }
+
+    /// What a cursor over table `name` reads.
+    fn source(&self, name: &str, options: &CursorOptions) -> Result<Source> {
+        if options.checkpoint.is_some() {
+            return Err(Error::Unsupported { what: "a checkpoint cursor".to_owned() });
+        }
+        Ok(Source::Live(self.engine.table(name)?))
     }
 
     /// Opens what `uri` names: a table, the metadata of all tables, or the statistics.
@@ -100,7 +109,7 @@ impl SessionState {
         options: &CursorOptions,
     ) -> Result<CursorState> {
         let key = cursor.key(self)?.to_vec();
-        let mut twin = CursorState::new(self, cursor.table()?.clone(), options)?;
+        let mut twin = CursorState::new(self, cursor.source()?.clone(), options)?;
         twin.set_key(&key);
         match twin.search(self) {
             Ok(()) => Ok(twin),
@@ -133,6 +142,11 @@ impl SessionState {
     /// An operation failed: a transaction that wrote cannot be committed any more.
     pub(super) fn note_failure(&self) {
         self.failed.set(true);
+    }
+
+    /// Tells the connection's event handler of a failure that no caller gets.
+    pub fn report(&self, what: &str, error: &Error) {
+        self.engine.report(what, error);
     }
 
     /// A cursor came to be on a record.

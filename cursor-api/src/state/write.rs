@@ -50,7 +50,7 @@ impl CursorState {
         value: &[u8],
     ) -> Result<()> {
         self.check_write(key)?;
-        let Some(table) = &self.table else { return self.mode.check(Op::Insert) };
+        let table = self.table()?;
         if self.mode == Mode::Bulk {
             return self.bulk.insert(key, value);
         }
