@@ -198,6 +198,7 @@ class Driver:
         self.same("open_session", 0, "")
         self.same("s.create", 0, self.uri, formats)
         self.models = []
+        self.bounded: set[int] = set()
         for number in range(1, draw.randint(3, 5)):
             self.same("open_session", number, "")
             cursors = [number * 10 + index for index in range(draw.randint(1, 3))]
@@ -255,6 +256,15 @@ class Driver:
         run: Callable[[SessionModel, int], None] = getattr(self, name)
         run(model, cursor)
 
+    def level(self, cursor: int) -> None:
+        self.same("c.reset", cursor)
+        self.bounded.discard(cursor)
+
+    def level_all(self, model: SessionModel) -> None:
+        """Row 20: the session's cursors were reset; there, some keep what was set without a place."""
+        for cursor in model.cursors:
+            self.level(cursor)
+
     def settle(self, cursor: int, answer: list[Any]) -> None:
         """Row 8: after a failure the position is open, but what was set is kept."""
         if answer[0] == "raises":
@@ -282,7 +292,10 @@ class Driver:
         if answer == ["is", 0]:
             self.look(model, cursor)
             return
-        # Row 5: the key is kept, the value is not.
+        self.missed(cursor)
+
+    def missed(self, cursor: int) -> None:
+        """Row 5: the key is kept, the value is not."""
         self.same("c.get_key", cursor)
         ours, theirs = self.both("c.get_value", cursor)
         if ours[2:] != ["Invalid argument"]:
@@ -294,6 +307,9 @@ class Driver:
     def search_near(self, model: SessionModel, cursor: int) -> None:
         self.same("c.set_key", cursor, self.formats.key())
         ours, theirs = self.both("c.search_near", cursor)
+        if ours == theirs == ["is", NOTFOUND]:
+            self.missed(cursor)
+            return
         if ours == theirs:
             self.settle(cursor, ours)
             self.look(model, cursor)
@@ -329,30 +345,43 @@ class Driver:
             model.wrote.add(None if key is None else json.dumps(key))
 
     def write(self, model: SessionModel, cursor: int, *operation: Any, with_value: bool) -> None:
-        """A write of a key that is set, sometimes of none or of the position's."""
-        key = self.formats.key()
-        if self.draw.random() < 0.8:
+        """A write of a key that is set, or at the place where the cursor is; seldom of none."""
+        if cursor in self.bounded and model.in_transaction:
+            # Row 10 against 17 and 18: which is looked at first is open.
+            self.level(cursor)
+        key = None
+        mode = self.draw.random()
+        if mode < 0.75:
+            key = self.formats.key()
             if not self.may_write(model, key):
                 return
             self.same("c.set_key", cursor, key)
-        elif self.may_write(model, None):
-            # Whatever key it has.
-            key = None
+        elif mode < 0.95:
+            # In a transaction only: row 21, theirs may find its snapshot too old.
+            if not model.in_transaction or self.same("c.next", cursor) != ["is", 0]:
+                return
         else:
-            return
-        if with_value and self.draw.random() < 0.95:
+            self.level(cursor)
+        if with_value and (mode >= 0.75 or self.draw.random() < 0.97):
             self.same("c.set_value", cursor, self.formats.value())
+        elif with_value:
+            # No value at all: what is left of another record's is open.
+            self.level(cursor)
+            self.same("c.set_key", cursor, key)
         answer = self.written(model, operation[0], cursor, *operation[1:])
         self.wrote(model, key)
         if answer == ["is", 0]:
             self.look(model, cursor)
+            if "insert" in operation[0]:
+                self.level(cursor)
         elif answer[0] == "raises" and answer[2].startswith("WT_DUPLICATE_KEY"):
             if model.in_transaction:
                 # Row 15.
                 self.look(model, cursor)
             self.same("c.reset", cursor)
+            self.failed_alone(model)
         else:
-            self.kept(cursor, key)
+            self.kept(model, cursor, key)
 
     def written(self, model: SessionModel, *operation: Any) -> list[Any]:
         """Run a write."""
@@ -366,7 +395,7 @@ class Driver:
                 return ours
         self.differ(operation)
 
-    def kept(self, cursor: int, key: Any) -> None:
+    def kept(self, model: SessionModel, cursor: int, key: Any) -> None:
         """Row 8: after a failure the position is open; the key that was set is kept (row 4, too)."""
         if key is not None:
             ours, theirs = self.both("c.get_key", cursor)
@@ -376,6 +405,12 @@ class Driver:
             if theirs != ours:
                 self.named_counts["row 8: a key that was set is kept"] += 1
         self.same("c.reset", cursor)
+        self.failed_alone(model)
+
+    def failed_alone(self, model: SessionModel) -> None:
+        """Row 8: there, a failed autocommit write takes every cursor of the session from its place."""
+        if not model.in_transaction:
+            self.level_all(model)
 
     def insert(self, model: SessionModel, cursor: int) -> None:
         self.write(model, cursor, "c.insert", with_value=True)
@@ -404,6 +439,7 @@ class Driver:
                 self.differ(("modify",))
             self.named_counts["row 16: modify outside a transaction is EINVAL"] += 1
             self.same("c.reset", cursor)
+            self.failed_alone(model)
             return
         self.same("c.set_key", cursor, key)
         answer = self.written(model, "modify", cursor, changes)
@@ -411,7 +447,7 @@ class Driver:
         if answer == ["is", 0]:
             self.look(model, cursor)
         else:
-            self.kept(cursor, key)
+            self.kept(model, cursor, key)
 
     def item(self, model: SessionModel, cursor: int) -> None:
         key = self.formats.key()
@@ -426,7 +462,9 @@ class Driver:
                 self.wrote(model, key)
             case _:
                 return
-        self.settle(cursor, answer)
+        if answer[0] == "raises":
+            self.same("c.reset", cursor)
+            self.failed_alone(model)
 
     def compare(self, model: SessionModel, cursor: int) -> None:
         other = self.draw.choice(model.cursors)
@@ -436,6 +474,9 @@ class Driver:
         if self.draw.random() < 0.3:
             which = self.draw.choice(["", ",bound=lower", ",bound=upper"])
             self.same("c.bound", cursor, f"action=clear{which}")
+            if which:
+                # The other bound holds on for moves there, but no more for writes.
+                self.same("c.reset", cursor)
             return
         if self.draw.random() < 0.9:
             self.same("c.reset", cursor)
@@ -443,6 +484,7 @@ class Driver:
         which = self.draw.choice(["lower", "upper"])
         inclusive = self.draw.choice(["", ",inclusive=false", ",inclusive=true"])
         answer = self.same("c.bound", cursor, f"action=set,bound={which}{inclusive}")
+        self.bounded.add(cursor)
         self.settle(cursor, answer)
 
     def largest_key(self, model: SessionModel, cursor: int) -> None:
@@ -498,16 +540,31 @@ class Driver:
             model.is_weak = "-" in isolation
             return
         end = self.draw.choice(["commit", "commit", "rollback"])
-        self.same(f"s.{end}_transaction", model.number)
+        ended = self.same(f"s.{end}_transaction", model.number)
+        if end == "rollback" or ended[0] == "raises":
+            self.level_all(model)
         model.in_transaction = model.is_weak = False
         model.wrote.clear()
 
     def truncate(self, model: SessionModel, cursor: int) -> None:
         if not self.may_write(model, None):
             return
-        match self.draw.randrange(6):
+        self.level(cursor)
+        if self.same("c.next", cursor) != ["is", 0]:
+            # An assertion of its debug build, in a table that is empty.
+            return
+        self.level(cursor)
+        # In a transaction only all of a table: theirs fails its commit after some empty ranges.
+        match 0 if model.in_transaction else self.draw.randrange(6):
             case 0:
-                self.same("truncate", model.number, self.uri, None, None)
+                answer = self.same("truncate", model.number, self.uri, None, None)
+                if answer[0] == "raises" and model.in_transaction:
+                    # Row 19: how much of it was done before it failed is open.
+                    self.same("s.rollback_transaction", model.number)
+                    self.level_all(model)
+                    model.in_transaction = model.is_weak = False
+                    model.wrote.clear()
+                    return
             case 1:
                 self.same("c.set_key", cursor, self.formats.key())
                 self.same("truncate", model.number, None, cursor, None)
@@ -531,10 +588,12 @@ class Driver:
         match self.draw.randrange(4):
             case 0:
                 self.same("s.checkpoint", model.number)
+                self.level_all(model)
             case 1:
                 self.same("s.log_flush", model.number, "sync=on")
             case 2:
                 self.same("s.reset", model.number)
+                self.level_all(model)
             case _:
                 self.same("s.reset_snapshot", model.number)
 

@@ -316,11 +316,10 @@ impl Session {
         }
     }
 
-    /// Cursors that are under way see what their own session wrote.
+    /// Cursors that are under way see what their own session wrote: the next read takes a new snapshot.
     fn renew_snapshot(&mut self) {
         if self.snapshot.is_some() {
-            self.view += 1;
-            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
+            self.release_snapshot();
         }
     }
 

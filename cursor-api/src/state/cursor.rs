@@ -40,8 +40,6 @@ pub struct CursorState {
     pub(super) key_is: Held,
     pub(super) value: Vec<u8>,
     pub(super) value_is: Held,
-    /// The value was set by `set_value`, so that it may be written to any key.
-    pub(super) value_given: bool,
     pub(super) bounds: Bounds,
     /// The value that the position is on, if it is a long one and was asked for.
     long_value: OnceCell<Vec<u8>>,
@@ -104,7 +102,6 @@ impl CursorState {
             key_is: Held::No,
             value: Vec::new(),
             value_is: Held::No,
-            value_given: false,
             bounds: Bounds::default(),
             long_value: OnceCell::new(),
             resets: session.resets.load(Relaxed),
@@ -165,7 +162,6 @@ impl CursorState {
         self.value.clear();
         self.value.extend_from_slice(value);
         self.value_is = Held::Set;
-        self.value_given = true;
     }
 
     /// The key that is set, or that the cursor is on. Valid until the cursor's next operation.
@@ -471,7 +467,6 @@ impl CursorState {
         let outcome = match found {
             Ok(true) => {
                 (self.key_is, self.value_is) = (Held::There, Held::There);
-                self.value_given = false;
                 Ok(())
             }
             Ok(false) => Err(Error::NotFound),

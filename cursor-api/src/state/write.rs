@@ -176,7 +176,21 @@ impl CursorState {
             note_failure(session, &error);
             return Err(error);
         }
+        if session.in_transaction() && self.sees_nothing(session)? {
+            // What the transaction does not see is not there, whatever others wrote meanwhile.
+            session.core.refuse_weak()?;
+            return Err(Error::NotFound);
+        }
         self.rewrite(session, |value| apply(value, changes, padding))
+    }
+
+    /// Whether the key that the cursor has is within its bounds, and has no value that the session
+    /// sees.
+    fn sees_nothing(&mut self, session: &mut SessionState) -> Result<bool> {
+        self.catch_up();
+        let Ok(key) = self.key(session).map(<[u8]>::to_vec) else { return Ok(false) };
+        let Ok(table) = self.table() else { return Ok(false) };
+        Ok(self.bounds.place(&key).is_eq() && session.core.get(table, &key, |_| ())?.is_none())
     }
 
     fn rewrite(
@@ -213,7 +227,6 @@ impl CursorState {
     fn stand_on(&mut self, session: &mut SessionState, key: &[u8]) {
         self.position.place_at(key);
         (self.key_is, self.value_is) = (Held::There, Held::Set);
-        self.value_given = false;
         self.count(session);
     }
 
@@ -232,13 +245,11 @@ impl CursorState {
         session: &mut SessionState,
         write: impl FnOnce(&mut Self, &mut SessionState, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        // A record's value is for its own key.
-        let fits = self.value_given || self.key_is == Held::There;
-        if self.value_is == Held::There && fits {
+        if self.value_is == Held::There {
             let value = self.value(session)?.to_vec();
             self.set_value(&value);
         }
-        let outcome = if self.value_is == Held::Set && fits {
+        let outcome = if self.value_is == Held::Set {
             let value = std::mem::take(&mut self.value);
             let outcome = write(self, session, &value);
             self.value = value;

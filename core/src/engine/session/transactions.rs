@@ -73,6 +73,14 @@ impl Session {
         self.conflicted
     }
 
+    /// Refuses a write in a transaction that only reads.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub fn refuse_weak(&self) -> Result<()> {
+        self.weak.map_or(Ok(()), |isolation| Err(isolation.refuse_write()))
+    }
+
     /// Notes that an operation failed: an open transaction that wrote cannot be committed any more.
     pub fn fail(&mut self) {
         self.failed |= self.in_transaction();
