@@ -15,6 +15,7 @@ use super::sources::{metadata_rows, statistics_rows};
 use super::uri::Uri;
 use crate::{
     Connection, CursorOptions, Error, Isolation, Result, TableOptions, TransactionOptions,
+    VerifyReport,
 };
 
 /// One transaction at a time, and what its cursors share. See the [module](super).
@@ -411,6 +412,17 @@ impl SessionState {
         self.outside_transaction("a checkpoint")?;
         self.reset_cursors();
         self.engine.checkpoint()
+    }
+
+    /// Takes a checkpoint, and verifies all that it reaches. What is damaged is in the report, by table.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] inside a transaction; as [`checkpoint`](Self::checkpoint) and
+    /// [`Connection::verify`](crate::Connection::verify).
+    pub fn verify(&mut self) -> Result<VerifyReport> {
+        self.outside_transaction("a verification")?;
+        self.engine.checkpoint()?;
+        self.engine.verify(&mut |_| Ok(()))
     }
 
     /// Makes everything committed so far durable.
