@@ -295,7 +295,7 @@ fn run(seed: u64, steps: usize, strict: bool) {
         let (found, wanted) = step(&mut model, session, &mut hand, &mut dice);
         assert_eq!(found, wanted, "{what}");
         let has_failed = wanted != Code::OK;
-        if has_failed && wanted != Code::NOTFOUND || model.before.is_some() && has_failed {
+        if has_failed && (wanted != Code::NOTFOUND || model.before.is_some()) {
             // Where the cursor is now the contract leaves open; and EINVAL has failed the transaction.
             hand.reset(session);
             model.reset();
