@@ -286,17 +286,24 @@ class Driver:
                 self.same("c.get_value", cursor)
 
     def search(self, model: SessionModel, cursor: int) -> None:
+        if not model.in_transaction or model.is_weak:
+            # Whether it looks in the snapshot of the place where it was depends on pages there.
+            self.level(cursor)
         if self.draw.random() < 0.8:
             self.same("c.set_key", cursor, self.formats.key())
         answer = self.same("c.search", cursor)
         if answer == ["is", 0]:
             self.look(model, cursor)
             return
-        self.missed(cursor)
+        self.missed(model, cursor)
 
-    def missed(self, cursor: int) -> None:
+    def missed(self, model: SessionModel, cursor: int) -> None:
         """Row 5: the key is kept, the value is not."""
         self.same("c.get_key", cursor)
+        if model.in_transaction:
+            # Row 19: where the value is not kept, asking for it fails the transaction.
+            self.same("c.reset", cursor)
+            return
         ours, theirs = self.both("c.get_value", cursor)
         if ours[2:] != ["Invalid argument"]:
             self.differ(("c.get_value",))
@@ -305,10 +312,13 @@ class Driver:
         self.same("c.reset", cursor)
 
     def search_near(self, model: SessionModel, cursor: int) -> None:
+        if not model.in_transaction or model.is_weak:
+            # As in `search`.
+            self.level(cursor)
         self.same("c.set_key", cursor, self.formats.key())
         ours, theirs = self.both("c.search_near", cursor)
         if ours == theirs == ["is", NOTFOUND]:
-            self.missed(cursor)
+            self.missed(model, cursor)
             return
         if ours == theirs:
             self.settle(cursor, ours)
@@ -429,6 +439,9 @@ class Driver:
             return
         key = self.formats.key()
         changes = [self.formats.change() for _ in range(self.draw.randint(1, 3))]
+        if cursor in self.bounded:
+            # As in `write`.
+            self.level(cursor)
         if not model.in_transaction:
             # Row 16: EINVAL here, ENOTSUP there.
             self.same("c.set_key", cursor, key)
@@ -451,6 +464,9 @@ class Driver:
 
     def item(self, model: SessionModel, cursor: int) -> None:
         key = self.formats.key()
+        if not model.in_transaction or model.is_weak:
+            # As in `search`.
+            self.level(cursor)
         match self.draw.randrange(3):
             case 0:
                 answer = self.same("get_item", cursor, key)

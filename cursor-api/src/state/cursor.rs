@@ -317,13 +317,26 @@ impl CursorState {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn search_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
-        self.depart(session);
-        let found = match &self.table {
-            None => return self.in_rows(|rows| rows.search(key)),
+        self.catch_up();
+        self.long_value.take();
+        if self.mode == Mode::Rows {
+            return self.in_rows(|rows| rows.search(key));
+        }
+        let was_placed = self.placed;
+        let mut found = self.find(session, key);
+        if was_placed && matches!(found, Ok(false)) {
+            self.depart(session);
+            found = self.find(session, key);
+        }
+        self.arrived(session, found)
+    }
+
+    fn find(&mut self, session: &mut SessionState, key: &[u8]) -> Result<bool> {
+        match &self.table {
+            None => Err(no_table(&self.name)),
             Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
             Some(table) => table.find(&mut session.core, &mut self.position, key),
-        };
-        self.arrived(session, found)
+        }
     }
 
     /// Goes to the key that is set; if it is not there, to the smallest key above, else to the largest
@@ -344,7 +357,8 @@ impl CursorState {
     /// # Errors
     /// As [`search_near`](Self::search_near).
     pub fn search_near_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<Ordering> {
-        self.depart(session);
+        self.catch_up();
+        self.long_value.take();
         if self.mode == Mode::Rows {
             let mut landed = None;
             self.in_rows(|rows| {
@@ -353,7 +367,12 @@ impl CursorState {
             })?;
             return landed.ok_or(Error::NotFound);
         }
-        let landed = self.land_near(session, key);
+        let was_placed = self.placed;
+        let mut landed = self.land_near(session, key);
+        if was_placed && !matches!(landed, Ok(Some(Ordering::Equal)) | Err(_)) {
+            self.depart(session);
+            landed = self.land_near(session, key);
+        }
         let found = landed.as_ref().map(Option::is_some).map_err(Clone::clone);
         self.arrived(session, found)?;
         landed?.ok_or(Error::NotFound)
@@ -427,15 +446,11 @@ impl CursorState {
 
     // What operations have in common.
 
-    /// Leaves its record before it looks for a key: if no other cursor is on one, it looks in what is
-    /// committed now. What was set is kept, for the caller to judge.
+    /// Is on no record any more, and looks for its key again: if no other cursor is on one, in what is
+    /// committed now. A record that is found in the snapshot that there was keeps that snapshot.
     fn depart(&mut self, session: &mut SessionState) {
-        self.catch_up();
-        self.long_value.take();
-        if self.placed && self.position.is_set() {
-            self.position.reset();
-            self.count(session);
-        }
+        self.position.reset();
+        self.count(session);
     }
 
     /// What a rollback or a reset of the session did to the cursor happens now.

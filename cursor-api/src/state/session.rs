@@ -219,17 +219,13 @@ impl SessionState {
         outcome
     }
 
-    /// The transaction sees what is committed now, from here on; outside one, the session's cursors do.
+    /// The transaction sees what is committed now, from here on. Outside one there is nothing to do.
     ///
     /// # Errors
     /// [`Error::Unsupported`] in a transaction with weaker isolation, or in one that
     /// has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
-        if !self.in_transaction() {
-            self.core.release_snapshot();
-            return Ok(());
-        }
-        self.core.reset_snapshot()
+        if self.in_transaction() { self.core.reset_snapshot() } else { Ok(()) }
     }
 
     /// The isolation of transactions that are begun without one.

@@ -58,7 +58,7 @@ impl CursorState {
             return session.core.put(table, key, value);
         }
         // What the transaction sees counts before what others wrote meanwhile.
-        if session.in_transaction() && session.core.get(table, key, |_| ())?.is_some() {
+        if session.in_transaction() && self.sees(session, key)? {
             return Err(Error::DuplicateKey);
         }
         match session.core.insert(table, key, value)? {
@@ -184,13 +184,21 @@ impl CursorState {
         self.rewrite(session, |value| apply(value, changes, padding))
     }
 
+    /// Whether `key` has a value where the session's reads look.
+    fn sees(&self, session: &mut SessionState, key: &[u8]) -> Result<bool> {
+        let mut at = session.core.position();
+        let found = session.core.find(self.table()?, &mut at, key);
+        drop(at);
+        session.nothing_found();
+        found
+    }
+
     /// Whether the key that the cursor has is within its bounds, and has no value that the session
     /// sees.
     fn sees_nothing(&mut self, session: &mut SessionState) -> Result<bool> {
         self.catch_up();
         let Ok(key) = self.key(session).map(<[u8]>::to_vec) else { return Ok(false) };
-        let Ok(table) = self.table() else { return Ok(false) };
-        Ok(self.bounds.place(&key).is_eq() && session.core.get(table, &key, |_| ())?.is_none())
+        Ok(self.bounds.place(&key).is_eq() && !self.sees(session, &key)?)
     }
 
     fn rewrite(

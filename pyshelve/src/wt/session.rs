@@ -278,7 +278,10 @@ impl SessionCore {
 
     /// See, from here on, what is committed now.
     fn reset_snapshot(&self, py: Python<'_>) -> PyResult<()> {
-        self.run(py, "reset_snapshot", |body| Ok(body.state.reset_snapshot()?))
+        // One that is refused does not fail the transaction.
+        let outcome = self.shared.with(py, |body| Ok(body.state.reset_snapshot()));
+        let outcome = outcome.and_then(|outcome| Ok(outcome?));
+        outcome.map_err(|failure| self.raise(py, "reset_snapshot", failure))
     }
 
     /// Change the options of the session.

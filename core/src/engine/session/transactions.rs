@@ -51,12 +51,13 @@ impl Session {
         if self.in_transaction() {
             return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
         }
-        self.release_snapshot();
         (self.failed, self.conflicted) = (false, false);
         if isolation != Isolation::Snapshot {
+            // Cursors that are placed go on in the snapshot that they have.
             self.weak = Some(isolation);
             return Ok(());
         }
+        self.release_snapshot();
         let snapshot = Transactions::snapshot(&self.inner.shared.transactions);
         self.transaction = Some(Transaction::new(Some(snapshot), &self.inner.shared.cache));
         Ok(())
