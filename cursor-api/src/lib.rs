@@ -30,7 +30,9 @@
 mod code;
 pub mod config;
 mod connection;
+mod connection_options;
 mod cursor;
+mod event;
 #[cfg(feature = "internals")]
 mod internals;
 mod options;
@@ -46,7 +48,9 @@ pub mod typed;
 
 pub use code::Code;
 pub use connection::Connection;
+pub use connection_options::ConnectionOptions;
 pub use cursor::Cursor;
+pub use event::EventHandler;
 pub use options::{CursorOptions, Isolation, TransactionOptions};
 pub use range::Range;
 pub use rshelve_core::base::error::{Corruption, Error, Result, RollbackReason};

@@ -9,6 +9,7 @@ use rshelve_core::engine::Session as CoreSession;
 use crate::state::SessionState;
 use crate::{
     Connection, Cursor, CursorOptions, Isolation, Result, TableOptions, TransactionOptions,
+    VerifyReport,
 };
 
 /// Runs one transaction at a time, and the cursors in it. It may move to another thread, but is not
@@ -156,11 +157,12 @@ impl Session {
         self.state().reset()
     }
 
-    /// The transaction sees what is committed now, from here on.
+    /// The transaction sees what is committed now, from here on. Outside a transaction there is nothing
+    /// to do.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) outside a transaction with snapshot isolation, or when
-    /// it has written.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) in a transaction without snapshot isolation, or
+    /// that has written.
     pub fn reset_snapshot(&self) -> Result<()> {
         self.state().reset_snapshot()
     }
@@ -177,6 +179,16 @@ impl Session {
     /// database's time-out.
     pub fn set_operation_timeout(&self, timeout: Option<Duration>) {
         self.state().set_operation_timeout(timeout);
+    }
+
+    /// Verifies the database, as [`Connection::verify`](crate::Connection::verify) does, the last
+    /// checkpoint taken first, so that what was committed is in it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction; as
+    /// [`checkpoint`](Self::checkpoint) and there.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.state().verify()
     }
 
     /// Makes everything committed so far durable.

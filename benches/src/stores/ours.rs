@@ -6,10 +6,12 @@
 use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use rshelve::{Connection, Cursor, DatabaseOptions, Session, Table, TableOptions};
+use rshelve::{Connection, Cursor, CursorOptions, DatabaseOptions, Session, Table, TableOptions};
 
 use super::OURS;
-use crate::store::{Access, Commit, End, Engine, Outcome, Reader, Setup, Store, Visit, Writer};
+use crate::store::{
+    Access, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
+};
 
 /// Our engine under test.
 pub const ENGINE: Engine = Engine { name: OURS, version, by_default: true, open };
@@ -66,6 +68,15 @@ impl Store for Ours {
 
     fn put(&self, key: &[u8], value: &[u8]) -> Outcome<()> {
         Ok(self.table.insert(key, value)?)
+    }
+
+    fn load_sorted(&self, body: &mut dyn FnMut(Feed<'_>) -> Outcome<()>) -> Outcome<()> {
+        let session = self.connection.open_session()?;
+        let options = CursorOptions::new().bulk(true);
+        let mut cursor = session.open_cursor_with(TABLE, &options)?;
+        body(&mut |key, value| Ok(cursor.insert(key, value)?))?;
+        // Its rows are durable then.
+        Ok(cursor.close()?)
     }
 
     fn len(&self) -> Outcome<u64> {

@@ -8,6 +8,7 @@
 //! transaction but by its id and view, no log, and no other tree.
 #![forbid(unsafe_code)]
 
+mod bulk;
 mod descend;
 mod free;
 mod grow;
@@ -32,6 +33,7 @@ use crate::reclaim::{HazardDomain, HazardSlot};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, epoch};
 
+pub use bulk::BulkLoad;
 pub use descend::Target;
 pub use load::Loads;
 pub use position::{Landing, Position};
@@ -163,6 +165,11 @@ impl Tree {
     /// Whether something is not in any checkpoint.
     pub fn is_dirty(&self) -> bool {
         self.root.is_dirty()
+    }
+
+    /// The longest value that lies in a leaf; longer ones lie in extents of their own.
+    pub fn inline_bytes_max(&self) -> usize {
+        self.options.leaf_bytes_max as usize / 4
     }
 
     /// How many levels of indexes there are; 0 while the root is a leaf.

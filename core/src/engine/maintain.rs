@@ -47,7 +47,7 @@ impl Inner {
             || self.catalog.with_trees(|trees| trees.iter().any(|tree| tree.is_dirty()))
     }
 
-    fn take_checkpoint(&self, count: &mut u32) -> Result<()> {
+    pub(super) fn take_checkpoint(&self, count: &mut u32) -> Result<()> {
         *count += 1;
         // Until it is durable nothing else tells: the pages that it has written are clean.
         self.unfinished.store(true, Ordering::Relaxed);

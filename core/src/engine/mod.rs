@@ -10,6 +10,7 @@ mod bell;
 mod catalog;
 mod check;
 mod edges;
+mod events;
 #[cfg(feature = "internals")]
 mod internals;
 mod maintain;
@@ -21,7 +22,8 @@ mod tables;
 use catalog::Catalog;
 pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
-pub use session::{Cached, Isolation, Session};
+pub use events::Listener;
+pub use session::{Bulk, Cached, Isolation, Session};
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};
@@ -69,6 +71,7 @@ pub(crate) struct Inner {
     /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
     unfinished: AtomicBool,
     bell: Arc<bell::Bell>,
+    events: events::Events,
     lock: Mutex<Option<DatabaseLock>>,
 }
 

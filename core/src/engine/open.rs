@@ -165,6 +165,7 @@ impl Engine {
             checkpointing: Mutex::new(0),
             unfinished: AtomicBool::new(false),
             bell,
+            events: super::events::Events::default(),
             options,
         };
         if needs_recovery && writable {

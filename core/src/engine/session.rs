@@ -1,10 +1,12 @@
 //! A session: operations one after the other, autocommitted or in a transaction, and cursors' places.
 
 mod batch;
+mod bulk;
 mod places;
 mod rewrite;
 mod transactions;
 
+pub use bulk::Bulk;
 pub use transactions::Isolation;
 
 use std::time::Duration;

@@ -48,8 +48,6 @@ pub struct Transaction {
     rows: SmallVec<[(TableId, i64); 2]>,
     long_values: Vec<OverflowRef>,
     charge: Charge,
-    /// Nothing of it goes to the log, whatever its tables say.
-    unlogged: bool,
 }
 
 impl Transaction {
@@ -67,14 +65,7 @@ impl Transaction {
             rows: SmallVec::new(),
             long_values: Vec::new(),
             charge: Charge::new(cache, 0),
-            unlogged: false,
         }
-    }
-
-    /// The same, with nothing in the log: durable with the next checkpoint.
-    #[must_use]
-    pub fn unlogged(self) -> Self {
-        Self { unlogged: true, ..self }
     }
 
     /// Whether it wrote anything.
@@ -126,7 +117,7 @@ impl Transaction {
         let mut reference = Vec::new();
         let (what, verb) = match value {
             None => (WriteKind::Remove, Verb::Remove),
-            Some(value) if value.len() <= inline_bytes_max(tree) => {
+            Some(value) if value.len() <= tree.inline_bytes_max() => {
                 (WriteKind::Put(UpdateKind::Inline, value), Verb::Put(value))
             }
             Some(value) => {
@@ -197,7 +188,7 @@ impl Transaction {
             Some((_, change)) => *change += rows,
             None => self.rows.push((table, rows)),
         }
-        if committer.log().is_some() && tree.options().logged && !self.unlogged {
+        if committer.log().is_some() && tree.options().logged {
             Change { table, key, verb }.encode_into(&mut self.changes);
             if self.changes.len() >= CHUNK_BYTES {
                 let changes = std::mem::take(&mut self.changes);
@@ -291,9 +282,4 @@ impl Transaction {
 fn next_undo<'u>(undo: &mut Reader<'u>, trees: &'u [Arc<Tree>]) -> Option<(&'u Tree, &'u [u8])> {
     let tree = trees.get(usize::try_from(undo.varint()?).ok()?)?;
     Some((tree, undo.prefixed()?))
-}
-
-/// The longest value that lies in a leaf of `tree`.
-fn inline_bytes_max(tree: &Tree) -> usize {
-    tree.options().leaf_bytes_max as usize / 4
 }

@@ -14,6 +14,7 @@ use super::bulk::Bulk;
 use super::mode::{Mode, Op};
 use super::random::Dice;
 use super::rows::Rows;
+use super::source::Source;
 use crate::{CursorOptions, Error, Result, TableOptions};
 
 /// Where a cursor's key, or value, is.
@@ -30,7 +31,7 @@ pub(super) enum Held {
 /// A place in a table, and a key and a value to work with. See the [module](super).
 pub struct CursorState {
     /// None for rows that are not a table's.
-    pub(super) table: Option<OpenTable>,
+    pub(super) table: Option<Source>,
     name: String,
     pub(super) mode: Mode,
     pub(super) options: CursorOptions,
@@ -56,14 +57,14 @@ pub struct CursorState {
 impl CursorState {
     pub(super) fn new(
         session: &SessionState,
-        table: OpenTable,
+        table: Source,
         options: &CursorOptions,
     ) -> Result<Self> {
-        if options.checkpoint.is_some() {
-            return Err(Error::Unsupported { what: "a checkpoint cursor".to_owned() });
-        }
         let mode = Mode::of(options)?;
-        let bulk = if mode == Mode::Bulk { Bulk::begin(session, &table)? } else { Bulk::default() };
+        let bulk = match mode {
+            Mode::Bulk => Bulk::begin(session, table.live()?)?,
+            Mode::Table | Mode::Random | Mode::Rows => Bulk::default(),
+        };
         let name = table.name().to_owned();
         Ok(Self { bulk, ..Self::empty(session, Some(table), name, mode, options) })
     }
@@ -81,7 +82,7 @@ impl CursorState {
 
     fn empty(
         session: &SessionState,
-        table: Option<OpenTable>,
+        table: Option<Source>,
         name: String,
         mode: Mode,
         options: &CursorOptions,
@@ -129,7 +130,7 @@ impl CursorState {
 
     /// The options of its table, if it has one.
     pub fn table_options(&self) -> Option<&TableOptions> {
-        self.table.as_ref().map(OpenTable::options)
+        self.table.as_ref().map(Source::options)
     }
 
     /// Whether it is on a record.
@@ -138,6 +139,10 @@ impl CursorState {
     }
 
     pub(crate) fn table(&self) -> Result<&OpenTable> {
+        self.source()?.live()
+    }
+
+    pub(super) fn source(&self) -> Result<&Source> {
         self.table.as_ref().ok_or_else(|| no_table(&self.name))
     }
 
@@ -163,7 +168,20 @@ impl CursorState {
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is none.
-    pub fn key<'c>(&'c self, _session: &SessionState) -> Result<&'c [u8]> {
+    pub fn key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+        self.held_key().inspect_err(|error| note_failure(session, error))
+    }
+
+    /// The value that is set, or that the cursor is on. Valid until the cursor's next operation.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none; what reading a long value gives.
+    pub fn value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+        self.held_value(session).inspect_err(|error| note_failure(session, error))
+    }
+
+    /// As [`key`](Self::key), for who only asks whether there is one.
+    pub(crate) fn held_key(&self) -> Result<&[u8]> {
         let key = match self.key_is {
             _ if self.was_reset() => None,
             Held::Set => Some(self.key.as_slice()),
@@ -173,15 +191,12 @@ impl CursorState {
         key.ok_or_else(|| requires("key"))
     }
 
-    /// The value that is set, or that the cursor is on. Valid until the cursor's next operation.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when there is none; what reading a long value gives.
-    pub fn value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+    /// As [`value`](Self::value), for who only asks whether there is one.
+    pub(crate) fn held_value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
         match self.value_is {
             _ if self.was_reset() => Err(requires("value")),
             Held::Set => Ok(&self.value),
-            Held::There => session.core.value(self.table()?, &self.position, &self.long_value),
+            Held::There => self.source()?.value(&session.core, &self.position, &self.long_value),
             Held::No => Err(requires("value")),
         }
     }
@@ -198,13 +213,18 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when either has no key, or their tables differ.
     pub fn compare(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
+        let order = self.compare_held(other);
+        order.inspect_err(|error| note_failure(session, error))
+    }
+
+    fn compare_held(&self, other: &Self) -> Result<Ordering> {
         self.mode.check(Op::Compare)?;
-        if self.table.as_ref().map(OpenTable::id) != other.table.as_ref().map(OpenTable::id)
+        if self.table.as_ref().map(Source::id) != other.table.as_ref().map(Source::id)
             || self.name != other.name
         {
             return Err(Error::invalid("comparison method cursors must reference the same object"));
         }
-        Ok(self.key(session)?.cmp(other.key(session)?))
+        Ok(self.held_key()?.cmp(other.held_key()?))
     }
 
     // Moving.
@@ -242,8 +262,8 @@ impl CursorState {
         let moved = match &self.table {
             None => Err(no_table(&self.name)),
             Some(table) if self.bounds.are_set() => self.bounds.walk(core, table, at, forward),
-            Some(table) if forward => core.next(table, at),
-            Some(table) => core.prev(table, at),
+            Some(table) if forward => table.next(core, at),
+            Some(table) => table.prev(core, at),
         };
         if !matches!(moved, Ok(true)) {
             (self.key_is, self.value_is) = (Held::No, Held::No);
@@ -257,7 +277,9 @@ impl CursorState {
         let (dice, at) = (&mut self.dice, &mut self.position);
         let moved = match &self.table {
             None => Err(no_table(&self.name)),
-            Some(table) => session.core.random(table, at, || dice.roll()),
+            Some(table) => {
+                table.live().and_then(|table| session.core.random(table, at, || dice.roll()))
+            }
         };
         self.arrived(session, moved)
     }
@@ -266,7 +288,7 @@ impl CursorState {
     fn in_rows(&mut self, go: impl FnOnce(&mut Rows) -> bool) -> Result<()> {
         self.catch_up();
         if !go(&mut self.rows) {
-            self.value_is = Held::No;
+            (self.key_is, self.value_is) = (Held::No, Held::No);
             return Err(Error::NotFound);
         }
         if let Some((key, value)) = self.rows.row() {
@@ -313,7 +335,7 @@ impl CursorState {
         match &self.table {
             None => Err(no_table(&self.name)),
             Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
-            Some(table) => session.core.find(table, &mut self.position, key),
+            Some(table) => table.find(&mut session.core, &mut self.position, key),
         }
     }
 
@@ -362,10 +384,10 @@ impl CursorState {
         if self.bounds.are_set() {
             return self.bounds.land_near(core, table, at, key);
         }
-        match core.seek(table, at, key)? {
+        match table.seek(core, at, key)? {
             Landing::Exact => Ok(Some(Ordering::Equal)),
             Landing::Above => Ok(Some(Ordering::Greater)),
-            Landing::End => Ok(core.prev(table, at)?.then_some(Ordering::Less)),
+            Landing::End => Ok(table.prev(core, at)?.then_some(Ordering::Less)),
         }
     }
 
@@ -407,7 +429,7 @@ impl CursorState {
     pub(crate) fn finish(&mut self, session: &mut SessionState) -> Result<()> {
         self.leave(session);
         match &self.table {
-            Some(table) if self.mode == Mode::Bulk => self.bulk.finish(session, table),
+            Some(_) if self.mode == Mode::Bulk => self.bulk.finish(),
             _ => Ok(()),
         }
     }
@@ -462,10 +484,7 @@ impl CursorState {
                 (self.key_is, self.value_is) = (Held::There, Held::There);
                 Ok(())
             }
-            Ok(false) => {
-                self.value_is = Held::No;
-                Err(Error::NotFound)
-            }
+            Ok(false) => Err(Error::NotFound),
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -525,9 +544,9 @@ impl CursorState {
 }
 
 /// An operation failed: an open transaction that wrote cannot be committed any more.
-pub(super) fn note_failure(session: &mut SessionState, error: &Error) {
-    if !matches!(error, Error::NotFound | Error::DuplicateKey) {
-        session.core.fail();
+pub(super) fn note_failure(session: &SessionState, error: &Error) {
+    if !matches!(error, Error::NotFound | Error::DuplicateKey | Error::Unsupported { .. }) {
+        session.note_failure();
     }
 }
 

@@ -1,5 +1,6 @@
 //! A session as a value.
 
+use std::cell::Cell;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,10 +10,12 @@ use rshelve_core::engine::{Engine, OpenTable, Session as CoreSession};
 
 use super::CursorState;
 use super::cursor::note_failure;
+use super::source::Source;
 use super::sources::{metadata_rows, statistics_rows};
 use super::uri::Uri;
 use crate::{
     Connection, CursorOptions, Error, Isolation, Result, TableOptions, TransactionOptions,
+    VerifyReport,
 };
 
 /// One transaction at a time, and what its cursors share. See the [module](super).
@@ -29,6 +32,8 @@ pub struct SessionState {
     timeout: Option<Duration>,
     /// What the transaction's commit is to do.
     sync: Option<bool>,
+    /// An operation failed since the transaction began.
+    failed: Cell<bool>,
 }
 
 impl SessionState {
@@ -47,6 +52,7 @@ impl SessionState {
             isolation: Isolation::default(),
             timeout: None,
             sync: None,
+            failed: Cell::new(false),
         })
     }
 
@@ -57,8 +63,17 @@ impl SessionState {
     /// # Errors
     /// [`Error::Missing`], [`Error::Closed`]; [`Error::Unsupported`] for options that are not built.
     pub fn open_cursor(&mut self, name: &str, options: &CursorOptions) -> Result<CursorState> {
-        let table = self.engine.table(name)?;
-        CursorState::new(self, table, options)
+        let opened =
+            self.source(name, options).and_then(|source| CursorState::new(self, source, options));
+        opened.inspect_err(|error| note_failure(self, error))
+    }
+
+    /// What a cursor over table `name` reads.
+    fn source(&self, name: &str, options: &CursorOptions) -> Result<Source> {
+        if options.checkpoint.is_some() {
+            return Err(Error::Unsupported { what: "a checkpoint cursor".to_owned() });
+        }
+        Ok(Source::Live(self.engine.table(name)?))
     }
 
     /// Opens what `uri` names: a table, the metadata of all tables, or the statistics.
@@ -87,7 +102,7 @@ impl SessionState {
     /// A second cursor where `cursor` is, or with its key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it has no key; [`Error::NotFound`] when there is no record at its key;
+    /// [`Error::Invalid`] when it has no key; [`Error::Missing`] when there is no record at its key;
     /// [`Error::Unsupported`] of a cursor without a table.
     pub fn duplicate(
         &mut self,
@@ -95,13 +110,16 @@ impl SessionState {
         options: &CursorOptions,
     ) -> Result<CursorState> {
         let key = cursor.key(self)?.to_vec();
-        let mut twin = CursorState::new(self, cursor.table()?.clone(), options)?;
+        let mut twin = CursorState::new(self, cursor.source()?.clone(), options)?;
         twin.set_key(&key);
         match twin.search(self) {
             Ok(()) => Ok(twin),
             Err(error) => {
                 twin.close(self)?;
-                Err(error)
+                Err(match error {
+                    Error::NotFound => Error::Missing { what: "record to duplicate".to_owned() },
+                    other => other,
+                })
             }
         }
     }
@@ -120,6 +138,16 @@ impl SessionState {
         self.resets.fetch_add(1, Relaxed);
         self.placed = 0;
         self.core.release_snapshot();
+    }
+
+    /// An operation failed: a transaction that wrote cannot be committed any more.
+    pub(super) fn note_failure(&self) {
+        self.failed.set(true);
+    }
+
+    /// Tells the connection's event handler of a failure that no caller gets.
+    pub fn report(&self, what: &str, error: &Error) {
+        self.engine.report(what, error);
     }
 
     /// A cursor came to be on a record.
@@ -150,7 +178,9 @@ impl SessionState {
     /// # Errors
     /// [`Error::Invalid`] inside one, [`Error::Closed`].
     pub fn begin(&mut self, options: &TransactionOptions) -> Result<()> {
-        self.core.begin_with(options.isolation.unwrap_or(self.isolation))?;
+        let begun = self.core.begin_with(options.isolation.unwrap_or(self.isolation));
+        self.failed.set(begun.is_err());
+        begun?;
         self.sync = options.sync;
         if options.operation_timeout.is_some() {
             self.core.set_timeout(options.operation_timeout);
@@ -174,6 +204,9 @@ impl SessionState {
     /// As [`commit`](Self::commit); [`Error::Unsupported`], and the transaction stays open, when `sync`
     /// is false in a database whose commits are all synced.
     pub fn commit_with(&mut self, sync: Option<bool>) -> Result<()> {
+        if self.failed.get() {
+            self.core.fail();
+        }
         let was_open = self.in_transaction();
         let outcome = self.core.commit_with(sync.or(self.sync));
         if !self.in_transaction() {
@@ -189,7 +222,7 @@ impl SessionState {
     /// The transaction sees what is committed now, from here on; outside one, the session's cursors do.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] in a transaction with weaker isolation, [`Error::Invalid`] in one that
+    /// [`Error::Unsupported`] in a transaction with weaker isolation, or in one that
     /// has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
         if self.in_transaction() {
@@ -249,6 +282,11 @@ impl SessionState {
     /// [`Error::Exists`] when it exists and `exclusive` is set; [`Error::Invalid`] when it exists with
     /// other options; what writing gives.
     pub fn create(&mut self, name: &str, options: &TableOptions, exclusive: bool) -> Result<()> {
+        let created = self.try_create(name, options, exclusive);
+        created.inspect_err(|error| note_failure(self, error))
+    }
+
+    fn try_create(&self, name: &str, options: &TableOptions, exclusive: bool) -> Result<()> {
         if exclusive && self.engine.table(name).is_ok() {
             return Err(Error::Exists { what: format!("table {name:?}") });
         }
@@ -376,6 +414,17 @@ impl SessionState {
         self.engine.checkpoint()
     }
 
+    /// Takes a checkpoint, and verifies all that it reaches. What is damaged is in the report, by table.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] inside a transaction; as [`checkpoint`](Self::checkpoint) and
+    /// [`Connection::verify`](crate::Connection::verify).
+    pub fn verify(&mut self) -> Result<VerifyReport> {
+        self.outside_transaction("a verification")?;
+        self.engine.checkpoint()?;
+        self.engine.verify(&mut |_| Ok(()))
+    }
+
     /// Makes everything committed so far durable.
     ///
     /// # Errors
@@ -386,6 +435,7 @@ impl SessionState {
 
     fn outside_transaction(&self, what: &str) -> Result<()> {
         if self.in_transaction() {
+            self.note_failure();
             return Err(Error::invalid(format!(
                 "{what} inside a transaction; commit it or roll it back first"
             )));

@@ -11,8 +11,8 @@ impl CursorState {
     /// neither key nor value.
     ///
     /// # Errors
-    /// [`Error::DuplicateKey`] without `overwrite` when the key has a value; inside a transaction the
-    /// cursor is on that record then. [`Error::NotFound`] outside the bounds; [`Error::Invalid`] when
+    /// [`Error::DuplicateKey`] without `overwrite` when the key has a value; inside a transaction that
+    /// value is set then. [`Error::NotFound`] outside the bounds; [`Error::Invalid`] when
     /// key or value are not set; [`Error::Unsupported`] through a cursor that is read-only;
     /// [`Error::Rollback`] when another transaction was first; as
     /// [`Table::insert`](crate::Table::insert).
@@ -24,10 +24,19 @@ impl CursorState {
         self.give_back_key(key);
         match &outcome {
             Ok(()) => self.leave(session),
-            Err(Error::DuplicateKey) if session.in_transaction() => self.search(session)?,
+            Err(Error::DuplicateKey) if session.in_transaction() => self.show_existing(session)?,
             Err(_) => {}
         }
         outcome
+    }
+
+    /// Sets the value that the key has.
+    fn show_existing(&mut self, session: &mut SessionState) -> Result<()> {
+        let value = session.core.get(self.table()?, &self.key, <[u8]>::to_vec)?;
+        if let Some(value) = value {
+            self.set_value(&value);
+        }
+        Ok(())
     }
 
     /// Gives `key` this value, without a look at what is set.
@@ -41,9 +50,9 @@ impl CursorState {
         value: &[u8],
     ) -> Result<()> {
         self.check_write(key)?;
-        let Some(table) = &self.table else { return self.mode.check(Op::Insert) };
+        let table = self.table()?;
         if self.mode == Mode::Bulk {
-            return self.bulk.insert(session, table, key, value);
+            return self.bulk.insert(key, value);
         }
         if self.options.overwrite {
             return session.core.put(table, key, value);
@@ -114,15 +123,16 @@ impl CursorState {
         let key = self.take_key(session)?;
         let outcome = self.remove_row(session, &key);
         self.give_back_key(key);
-        if let Err(error) = &outcome {
-            note_failure(session, error);
-            if self.key_is == Held::Set {
+        match &outcome {
+            // It was on the record, and stays where that was.
+            Ok(()) if self.key_is == Held::There => self.value_is = Held::No,
+            Ok(()) => self.leave(session),
+            // Where it was there is nothing any more.
+            Err(Error::NotFound) if self.key_is == Held::There => self.leave(session),
+            Err(error) => {
+                note_failure(session, error);
                 self.lose_place(session);
             }
-        } else if self.key_is == Held::There {
-            self.value_is = Held::No;
-        } else {
-            self.leave(session);
         }
         outcome
     }
@@ -154,13 +164,18 @@ impl CursorState {
     /// afterwards, with the new value.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve).
+    /// [`Error::Invalid`] without changes; as [`reserve`](Self::reserve).
     pub fn modify(
         &mut self,
         session: &mut SessionState,
         changes: &[Modify],
         padding: Padding,
     ) -> Result<()> {
+        if changes.is_empty() {
+            let error = Error::invalid("a modify needs at least one change");
+            note_failure(session, &error);
+            return Err(error);
+        }
         if session.in_transaction() && self.sees_nothing(session)? {
             // What the transaction does not see is not there, whatever others wrote meanwhile.
             session.core.refuse_weak()?;

@@ -3,6 +3,7 @@
 mod existence;
 mod face;
 mod fixture;
+mod model;
 mod position;
 mod random;
 mod schema;

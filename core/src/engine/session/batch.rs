@@ -10,7 +10,6 @@ use super::{Session, check_lengths};
 use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TxnId;
 use crate::btree::Tree;
-use crate::cache::Cache;
 use crate::engine::OpenTable;
 use crate::sync::Arc;
 use crate::txn::{Existing, Transaction, Write, Wrote};
@@ -32,29 +31,6 @@ impl Session {
         table: &OpenTable,
         batch: &[(K, Option<V>)],
     ) -> Result<()> {
-        let new = |cache: &Arc<Cache>| Transaction::new(None, cache);
-        self.apply_in(table, batch, new)
-    }
-
-    /// As [`apply`](Self::apply), but nothing goes to the log: it is durable with the next checkpoint.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub fn load<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &mut self,
-        table: &OpenTable,
-        batch: &[(K, Option<V>)],
-    ) -> Result<()> {
-        let new = |cache: &Arc<Cache>| Transaction::new(None, cache).unlogged();
-        self.apply_in(table, batch, new)
-    }
-
-    fn apply_in<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &mut self,
-        table: &OpenTable,
-        batch: &[(K, Option<V>)],
-        new: impl Fn(&Arc<Cache>) -> Transaction,
-    ) -> Result<()> {
         self.inner.check_writable("write")?;
         if self.in_transaction() {
             return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
@@ -65,7 +41,7 @@ impl Session {
         let timeout = self.timeout;
         let deadline = Instant::now().checked_add(timeout);
         while let Some(with) = {
-            let whole = new(&self.inner.shared.cache);
+            let whole = Transaction::new(None, &self.inner.shared.cache);
             self.try_apply(table.tree(), batch, whole, deadline)?
         } {
             let left = left_until(deadline);
