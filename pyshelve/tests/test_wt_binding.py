@@ -423,6 +423,25 @@ def test_metadata_lists_tables(session: Session) -> None:
     assert session.open_cursor("table:copy").key_format == "iS"
 
 
+def test_verify_looks_at_the_file(session: Session) -> None:
+    session.open_cursor("table:t")["a"] = "1"
+    assert session.verify("table:t") == 0
+    assert session.verify(None) == 0
+    with pytest.raises(WiredTigerError, match=os.strerror(errno.ENOENT)):
+        session.verify("table:none")
+
+
+def test_the_cache_is_resized_while_open(home: str) -> None:
+    with wt.wiredtiger_open(home, "create,cache_size=10M,eviction_target=60,eviction_trigger=70") as connection:
+        assert connection.reconfigure("cache_size=20M") == 0
+        assert connection.reconfigure("eviction_target=50,eviction_trigger=80,error_prefix=you") == 0
+        for config in ("cache_size=1K", "eviction_target=80,eviction_trigger=50", "nonsense=1"):
+            with pytest.raises(WiredTigerError, match="Invalid argument"):
+                connection.reconfigure(config)
+        with pytest.raises(WiredTigerError, match="Operation not supported"):
+            connection.reconfigure("checkpoint=(wait=1)")
+
+
 def test_what_is_not_built_says_so(session: Session) -> None:
     for call in (
         lambda: session.prepare_transaction(""),

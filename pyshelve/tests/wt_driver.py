@@ -572,6 +572,8 @@ class Driver:
             return
         end = self.draw.choice(["commit", "commit", "rollback"])
         ended = self.same(f"s.{end}_transaction", model.number)
+        for other in self.models:
+            other.others_wrote |= other is not model and bool(model.wrote)
         if end == "rollback" or ended[0] == "raises":
             self.level_all(model)
         model.in_transaction = model.is_weak = False

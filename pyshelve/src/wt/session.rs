@@ -322,6 +322,19 @@ impl SessionCore {
         })
     }
 
+    /// Check a table, or all of them.
+    fn verify(&self, py: Python<'_>, uri: Option<&str>, config: &str) -> PyResult<()> {
+        self.run(py, "verify", |body| {
+            Settings::read(Method::Verify, config)?;
+            if let Some(uri) = uri {
+                self.shared.connection.connection.table(&table_name(uri)?)?;
+            }
+            // A file has no part that can be sound while another is not.
+            let report = body.state.verify()?;
+            if report.is_clean() { Ok(()) } else { Err(Failure::Damaged(report.to_string())) }
+        })
+    }
+
     /// Remove the rows of a table, or those from one cursor's key to another's.
     fn truncate(
         &self,
@@ -361,12 +374,10 @@ impl SessionCore {
         let opened = self.run(py, "open_cursor", |body| {
             let options = CursorSettings::read(config)?.options;
             match (uri, dup?) {
-                (Some(uri), None) => self.open_by_uri(body, uri, &options),
+                (Some(uri), None) => open_by_uri(body, uri, &options),
                 (None, Some(number)) => {
                     let (state, cursor) = body.cursor(number)?;
-                    // Not through `cursor`: the session has to be borrowed beside it.
-                    let source = &*cursor;
-                    let twin = state.duplicate(source, &options).map_err(|error| match error {
+                    let twin = state.duplicate(cursor, &options).map_err(|error| match error {
                         Error::NotFound => Error::Missing { what: "record at the key".to_owned() },
                         error => error,
                     })?;
@@ -429,33 +440,6 @@ impl SessionCore {
         self.shared.raise(py, &format!("WT_SESSION.{method}"), failure)
     }
 
-    fn open_by_uri(
-        &self,
-        body: &mut Body,
-        uri: &str,
-        options: &CursorOptions,
-    ) -> Result<(usize, Option<(Format, Format)>), Failure> {
-        let connection = &self.shared.connection.connection;
-        let (cursor, formats) = match Uri::parse(uri)? {
-            Uri::Table(name) => {
-                let cursor = body.state.open_cursor(&name, options)?;
-                let metadata = cursor.table_options().map_or("", |options| &options.metadata);
-                let settings = rows::table_settings(metadata)?;
-                (cursor, (settings.key_format, settings.value_format))
-            }
-            Uri::Metadata => {
-                let rows = rows::metadata(connection)?;
-                (body.state.open_rows(uri, rows), parse_pair(rows::METADATA_FORMATS)?)
-            }
-            Uri::Statistics => {
-                let rows = rows::statistics(&connection.stats())?;
-                (body.state.open_rows(uri, rows), parse_pair(rows::STATISTICS_FORMATS)?)
-            }
-            _ => return Err(Failure::unsupported(&format!("a cursor on {uri}"))),
-        };
-        Ok((body.keep(cursor), Some(formats)))
-    }
-
     /// Whether table `name` exists with these formats.
     fn has_formats(&self, name: &str, wanted: &TableSettings) -> bool {
         let Ok(table) = self.shared.connection.connection.table(name) else { return false };
@@ -463,6 +447,24 @@ impl SessionCore {
             have.key_format == wanted.key_format && have.value_format == wanted.value_format
         })
     }
+}
+
+fn open_by_uri(
+    body: &mut Body,
+    uri: &str,
+    options: &CursorOptions,
+) -> Result<(usize, Option<(Format, Format)>), Failure> {
+    let cursor = body.state.open_uri(uri, options)?;
+    let formats = match Uri::parse(uri)? {
+        Uri::Metadata => parse_pair(rows::METADATA_FORMATS)?,
+        Uri::Statistics => parse_pair(rows::STATISTICS_FORMATS)?,
+        _ => {
+            let metadata = cursor.table_options().map_or("", |options| &options.metadata);
+            let settings = rows::table_settings(metadata)?;
+            (settings.key_format, settings.value_format)
+        }
+    };
+    Ok((body.keep(cursor), Some(formats)))
 }
 
 fn parse_pair((key_format, value_format): (&str, &str)) -> Result<(Format, Format), Failure> {
