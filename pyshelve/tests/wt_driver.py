@@ -632,6 +632,9 @@ class Driver:
                 self.same("s.reset", model.number)
                 self.level_all(model)
             case _:
+                if not model.in_transaction:
+                    # From when on cursors that are placed see it is open.
+                    self.level_all(model)
                 self.same("s.reset_snapshot", model.number)
 
 

@@ -1,5 +1,7 @@
 //! Writing through a cursor.
 
+use std::cell::OnceCell;
+
 use super::SessionState;
 use super::cursor::{CursorState, Held, note_failure, requires};
 use super::mode::{Mode, Op};
@@ -32,8 +34,10 @@ impl CursorState {
 
     /// Sets the value that the key has.
     fn show_existing(&mut self, session: &mut SessionState) -> Result<()> {
-        let value = session.core.get(self.table()?, &self.key, <[u8]>::to_vec)?;
-        if let Some(value) = value {
+        let table = self.table()?;
+        let (mut at, long_value) = (session.core.position(), OnceCell::new());
+        if session.core.find(table, &mut at, &self.key)? {
+            let value = session.core.value(table, &at, &long_value)?.to_vec();
             self.set_value(&value);
         }
         Ok(())

@@ -171,7 +171,7 @@ impl SessionShared {
         }
         let outcome = work(body);
         if let Err(Failure::Engine(error)) = &outcome
-            && !matches!(error, Error::NotFound | Error::DuplicateKey)
+            && !matches!(error, Error::NotFound | Error::Missing { .. } | Error::DuplicateKey)
         {
             // Whatever call it was: the contract's row 19.
             body.state.fail();
