@@ -478,6 +478,9 @@ class Driver:
     def item(self, model: SessionModel, cursor: int) -> None:
         key = self.formats.key()
         self.alone(model)
+        if cursor in self.bounded and model.in_transaction:
+            # As in `write`.
+            self.level(cursor)
         if not model.in_transaction or model.is_weak:
             # As in `search`.
             self.level(cursor)
@@ -632,10 +635,9 @@ class Driver:
                 self.same("s.reset", model.number)
                 self.level_all(model)
             case _:
-                if not model.in_transaction:
-                    # From when on cursors that are placed see it is open.
-                    self.level_all(model)
-                self.same("s.reset_snapshot", model.number)
+                # Outside a transaction it makes reads stay in that snapshot there, for how long is open.
+                if model.in_transaction:
+                    self.same("s.reset_snapshot", model.number)
 
 
 def run(python: str, seed: int, operations: int) -> Driver:
