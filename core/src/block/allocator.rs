@@ -36,6 +36,8 @@ pub(super) struct Allocator {
     held: Vec<(Generation, AvailableExtents)>,
     /// Checkpoints that somebody reads, and how many do. Named checkpoints will be entries here.
     pins: BTreeMap<Generation, usize>,
+    /// Compactions under way: while there are any, everything is placed as low as it can be.
+    compactions: usize,
     /// The last checkpoint whose frees no reader in another process reaches, as far as is known.
     unread: Generation,
     /// The end of the allocated part: no byte behind it is in use. At most `file_bytes`.
@@ -94,6 +96,7 @@ impl Allocator {
             list_blocks,
             held: Vec::new(),
             pins: BTreeMap::new(),
+            compactions: 0,
             unread: Generation(u64::MAX),
             end,
             file_bytes,
@@ -112,6 +115,14 @@ impl Allocator {
         let mut offsets = Vec::with_capacity(sizes.len());
         let mut runs: Vec<Extent> = Vec::new();
         let mut rest = sizes;
+        while self.compactions > 0
+            && let Some((&size, others)) = rest.split_first()
+            && let Some(run) = self.available.take_below(size, u64::MAX)
+        {
+            offsets.push(run.offset);
+            runs.push(run);
+            rest = others;
+        }
         while let Some(&first) = rest.first() {
             let rest_bytes: u64 = rest.iter().sum();
             let run = if let Some(run) = self.available.take(rest_bytes) {
@@ -151,6 +162,21 @@ impl Allocator {
         self.allocated_bytes += placed_bytes;
         self.allocated_since_begin_bytes += placed_bytes;
         Some(runs.iter().map(|run| run.offset).collect())
+    }
+
+    /// Like [`Allocator::place`], but behind all that is allocated.
+    pub(super) fn place_behind(&mut self, sizes: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
+        let bytes: u64 = sizes.iter().sum();
+        if self.end + bytes > self.file_bytes {
+            return Err(NeedsGrowth { bytes });
+        }
+        let run = Extent { offset: self.end, len: bytes };
+        self.end = run.end();
+        let mut offsets = Vec::with_capacity(sizes.len());
+        push_offsets(sizes, run, &mut offsets);
+        self.allocated_bytes += bytes;
+        self.allocated_since_begin_bytes += bytes;
+        Ok(offsets)
     }
 
     /// Makes extents available again that were placed and to which nothing ever referred.
@@ -304,6 +330,33 @@ impl Allocator {
         if let Some(tail) = self.available.take_tail(self.end) {
             self.end = tail.offset;
         }
+    }
+
+    /// From now on everything is placed as low as it can be, until [`Allocator::end_compaction`].
+    pub(super) fn begin_compaction(&mut self) {
+        self.compactions += 1;
+    }
+
+    /// Ends one compaction.
+    pub(super) fn end_compaction(&mut self) {
+        self.compactions = self.compactions.saturating_sub(1);
+    }
+
+    /// Where the available extents below which more than `spare_bytes` are available begin: the
+    /// place from which on it pays to close gaps. None when there is no such place.
+    pub(super) fn first_gap(&self, spare_bytes: u64) -> Option<u64> {
+        let mut sum_bytes = 0;
+        self.available.list().iter().find_map(|extent| {
+            sum_bytes += extent.len;
+            (sum_bytes > spare_bytes).then_some(extent.offset)
+        })
+    }
+
+    /// How many bytes below `ceiling` are available in extents of at least `least_bytes`.
+    pub(super) fn available_below(&self, ceiling: u64, least_bytes: u64) -> u64 {
+        let below = self.available.list().iter().take_while(|extent| extent.offset < ceiling);
+        let lens = below.map(|extent| extent.end().min(ceiling) - extent.offset);
+        lens.filter(|len| *len >= least_bytes).sum()
     }
 
     /// Keeps every extent that the checkpoint `generation` reaches from being reused. It must be

@@ -136,6 +136,19 @@ impl Blocks {
     /// [`Error::Corrupt`] when the bytes there are not the block that the address names, or not
     /// of this kind; [`Error::Io`].
     pub fn read(&self, address: &Address, kind: BlockKind) -> Result<Box<[u8]>> {
+        let (block, header) = self.read_stored(address, kind)?;
+        match header.compression {
+            Compression::None => Ok(block.into_boxed_slice()),
+            Compression::Snappy => self.decompress(&block, &header, address),
+        }
+    }
+
+    /// The same as it is stored, with its header.
+    pub(super) fn read_stored(
+        &self,
+        address: &Address,
+        kind: BlockKind,
+    ) -> Result<(Vec<u8>, BlockHeader)> {
         let stored_bytes = address.len_bytes() as usize;
         let mut block = self.buffer(stored_bytes)?;
         if let Err(error) = self.file.read_exact_at(&mut block, address.offset()) {
@@ -153,10 +166,7 @@ impl Blocks {
         self.stats.blocks_read.bump();
         self.stats.block_bytes_read.add(stored_bytes as u64);
         let header = block_header::verify(&block, address, kind, &self.label)?;
-        match header.compression {
-            Compression::None => Ok(block.into_boxed_slice()),
-            Compression::Snappy => self.decompress(&block, &header, address),
-        }
+        Ok((block, header))
     }
 
     fn decompress(

@@ -13,7 +13,7 @@ use crate::base::ids::TableId;
 use crate::base::options::Compression;
 
 /// The most blocks in one vectored write: three parts each stay under what systems accept.
-const WRITE_BLOCKS_MAX: usize = 300;
+pub(super) const WRITE_BLOCKS_MAX: usize = 300;
 
 /// The file grows by an eighth of itself, within these bounds.
 const GROWTH_BYTES_LEAST: u64 = 64 << 10;
@@ -144,6 +144,17 @@ impl Blocks {
         }
     }
 
+    /// Places extents of `sizes` behind all that is allocated.
+    pub(super) fn place_behind(&self, sizes: &[u64]) -> Result<Vec<u64>> {
+        loop {
+            let placed = self.state.lock().allocator.place_behind(sizes);
+            match placed {
+                Ok(offsets) => return Ok(offsets),
+                Err(needs) => self.grow(needs)?,
+            }
+        }
+    }
+
     /// Lets the file grow so that `needs.bytes` fit behind the allocated part. Others may take
     /// them first; the caller tries again.
     fn grow(&self, needs: NeedsGrowth) -> Result<()> {
@@ -215,12 +226,24 @@ impl Blocks {
             }
             parts.retain(|part| !part.is_empty());
             let Some(first) = run.first() else { continue };
-            self.file
-                .write_all_at(&parts, first.address.offset())
-                .map_err(|error| self.write_error(error, written_bytes))?;
-            self.stats.blocks_written.add(run.len() as u64);
-            self.stats.block_bytes_written.add(written_bytes);
+            self.write_parts(&parts, first.address.offset(), run.len(), written_bytes)?;
         }
+        Ok(())
+    }
+
+    /// Writes `count` blocks that lie side by side from `offset` on.
+    pub(super) fn write_parts(
+        &self,
+        parts: &[IoSlice<'_>],
+        offset: u64,
+        count: usize,
+        written_bytes: u64,
+    ) -> Result<()> {
+        self.file
+            .write_all_at(parts, offset)
+            .map_err(|error| self.write_error(error, written_bytes))?;
+        self.stats.blocks_written.add(count as u64);
+        self.stats.block_bytes_written.add(written_bytes);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod background;
 mod bell;
 mod catalog;
 mod check;
+mod compact;
 mod edges;
 #[cfg(feature = "internals")]
 mod internals;
@@ -22,6 +23,7 @@ use catalog::Catalog;
 pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
 pub use session::{Bulk, Cached, Isolation, Session};
+pub use compact::{CompactProgress, CompactReport, CompactStage};
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};
@@ -66,6 +68,8 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     /// One checkpoint, or drop of a table, at a time. Counts the checkpoints.
     checkpointing: Mutex<u32>,
+    /// One compaction at a time. Comes before `checkpointing`.
+    compacting: Mutex<()>,
     /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
     unfinished: AtomicBool,
     bell: Arc<bell::Bell>,
@@ -129,6 +133,7 @@ impl Engine {
     /// [`Error::Full`]; what the disk gives, which sticks.
     pub fn checkpoint(&self) -> Result<()> {
         self.inner.check_writable("take a checkpoint")?;
+        let _gate = self.inner.enter()?;
         self.inner.checkpoint()
     }
 
@@ -138,6 +143,7 @@ impl Engine {
     /// What the disk gives, which sticks.
     pub fn sync(&self) -> Result<()> {
         self.inner.check_writable("sync")?;
+        let _gate = self.inner.enter()?;
         match self.inner.committer.log() {
             Some(_) => self.inner.committer.sync(crate::io::SyncPoint::Background),
             None => self.inner.checkpoint(),

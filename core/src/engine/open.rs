@@ -163,6 +163,7 @@ impl Engine {
             gate: RwLock::new(false),
             closed: AtomicBool::new(false),
             checkpointing: Mutex::new(0),
+            compacting: Mutex::new(()),
             unfinished: AtomicBool::new(false),
             bell,
             options,
