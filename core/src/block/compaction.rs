@@ -30,6 +30,8 @@ impl Drop for Compaction<'_> {
 pub enum Destination {
     /// In front of the original, as low as there is room; nowhere if there is none.
     Below,
+    /// As low as there is room, ending at or before this offset; nowhere if there is none.
+    Before(u64),
     /// Behind all that is allocated; the file grows if it must.
     End,
 }
@@ -107,7 +109,11 @@ impl Blocks {
         }
         let mut state = self.state.lock();
         let below = originals.iter().zip(&lens).map(|(original, len)| {
-            let placed = state.allocator.place_below(&[*len], original.offset())?;
+            let ceiling = match destination {
+                Destination::Before(ceiling) => ceiling,
+                _ => original.offset(),
+            };
+            let placed = state.allocator.place_below(&[*len], ceiling)?;
             placed.first().copied()
         });
         Ok(below.collect())

@@ -67,8 +67,12 @@ impl Tree {
         }
         let leaves: Vec<&Leaf> = pins.iter().filter_map(PinnedLeaf::leaf).collect();
         let changes: Vec<u64> = leaves.iter().map(|leaf| leaf.changes()).collect();
+        if !follow_each_other(&leaves) {
+            // Something was split or removed while they were pinned.
+            return Ok(nothing);
+        }
         let built = build(&leaves, bytes_max);
-        if built.len() >= leaves.len() || !follow_each_other(&leaves) {
+        if built.len() >= leaves.len() {
             return Ok(nothing);
         }
         let leaves_gone = leaves.len() - built.len();

@@ -39,7 +39,7 @@ pub use bulk::BulkLoad;
 pub use descend::Target;
 pub use load::Loads;
 pub use merge::Merged;
-pub use pages::PageBlock;
+pub use pages::{LongValue, PageBlock};
 pub use position::{Landing, Position};
 pub use random::Drawn;
 pub use replaced::Replaced;

@@ -1,8 +1,10 @@
-//! Where the pages of a tree lie in the file, and giving one another place: for compaction.
+//! Where the pages of a tree, and its long values, lie in the file, and giving a page another place:
+//! for compaction.
 
 use super::{Target, Tree};
 use crate::base::error::Result;
 use crate::block::{Address, Extent};
+use crate::format::Tag;
 use crate::page::{PageRef, State};
 use crate::sync::epoch;
 
@@ -17,8 +19,38 @@ pub struct PageBlock {
     pub address: Address,
 }
 
+/// A long value that every snapshot sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LongValue {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// The reference to it.
+    pub reference: Vec<u8>,
+}
+
 impl Tree {
-    /// Adds to `out` the pages whose blocks lie in `place`, among those on the way to `from` and
+    /// Adds the long values in the leaf of `from` to `out`, but those that changed since the leaf was
+    /// built; says where the next leaf begins.
+    ///
+    /// # Errors
+    /// What reading pages gives.
+    pub fn long_values(&self, from: &[u8], out: &mut Vec<LongValue>) -> Result<Option<Vec<u8>>> {
+        let mut pin = self.shared().new_pin();
+        self.find_leaf(Target::At(from), &mut pin)?;
+        let Some(leaf) = pin.leaf() else { return Ok(Some(from.to_vec())) };
+        let image = leaf.image();
+        for slot in 0..image.len() {
+            let cell = image.cell(slot);
+            if cell.tag == Tag::Overflow {
+                let mut key = Vec::new();
+                image.key_into(slot, &mut key);
+                out.push(LongValue { key, reference: cell.bytes.to_vec() });
+            }
+        }
+        Ok(leaf.range().high.as_ref().map(|high| high.to_vec()))
+    }
+
+    /// Hands `out` the pages whose blocks lie in `place`, among those on the way to `from` and
     /// those behind it below the same lowest index; says where the next lowest index begins. Pages
     /// that the next checkpoint writes anyway are left out.
     ///
@@ -28,7 +60,7 @@ impl Tree {
         &self,
         from: &[u8],
         place: Extent,
-        out: &mut Vec<PageBlock>,
+        out: &mut dyn FnMut(PageBlock),
     ) -> Result<Option<Vec<u8>>> {
         // Brings the indexes into memory, and keeps them there.
         let mut pin = self.shared().new_pin();
@@ -42,7 +74,7 @@ impl Tree {
             if let Some(address) = reference.home().address.filter(within)
                 && !reference.is_dirty()
             {
-                out.push(PageBlock { level: reference.level(), key, address });
+                out(PageBlock { level: reference.level(), key, address });
             }
         };
         let mut reference: &PageRef = &self.root;

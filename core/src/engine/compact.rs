@@ -14,9 +14,11 @@
 //! steps, by its caller, a close or a crash, and started again. While one runs, everything is
 //! written as far in front as there is room.
 
+mod values;
+
 use std::ops::ControlFlow;
 
-use super::{Engine, Inner};
+use super::{Engine, Inner, OpenTable};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
 use crate::block::{BlockKind, Destination, Extent, FIRST_EXTENT, SpaceUse, UNIT_BYTES};
@@ -36,7 +38,8 @@ const WINDOW_BYTES_LEAST: u64 = 64 << 10;
 /// Gaps that add up to less than this part of what is in use stay.
 const SPARE_PART: u64 = 128;
 
-/// How often the end of the file is gone over again at most.
+/// How often values and pages are gone over at most, and the end of the file by itself.
+const ROUNDS: usize = 5;
 const TAIL_ROUNDS: usize = 6;
 
 /// What a compaction is doing.
@@ -161,8 +164,15 @@ impl Compaction<'_> {
         // What was freed before can be used from here on.
         self.end_step(CompactStage::Merging)?;
         self.merge()?;
-        self.move_pages()?;
-        self.empty_tail()?;
+        for round in 0..ROUNDS {
+            let before = blocks.space_use().end;
+            self.move_values(round)?;
+            self.move_pages()?;
+            self.empty_tail()?;
+            if self.is_dense() || (blocks.space_use().end >= before && round > values::ASIDE) {
+                break;
+            }
+        }
         self.alone(|| {
             blocks.trim();
             Ok(())
@@ -218,13 +228,19 @@ impl Compaction<'_> {
         Ok(())
     }
 
+    /// Whether the file is hardly longer than what is in use.
+    fn is_dense(&self) -> bool {
+        let SpaceUse { used_bytes, end, .. } = self.inner.shared.blocks.space_use();
+        end <= FIRST_EXTENT + used_bytes + used_bytes / SPARE_PART
+    }
+
     /// What lies behind where the file could end goes to the front: internal pages and the free list,
     /// which checkpoints placed while the space in front was not free yet.
     fn empty_tail(&mut self) -> Result<(), Stop> {
         for _ in 0..TAIL_ROUNDS {
             let SpaceUse { used_bytes, end, .. } = self.inner.shared.blocks.space_use();
             let ideal = FIRST_EXTENT + used_bytes;
-            if end <= ideal + used_bytes / SPARE_PART {
+            if self.is_dense() {
                 break;
             }
             self.move_within(Extent { offset: ideal, len: end - ideal }, Destination::Below)?;
@@ -242,7 +258,9 @@ impl Compaction<'_> {
             let mut pages: Vec<PageBlock> = Vec::new();
             let mut from = Some(Vec::new());
             while let Some(key) = from {
-                let next = self.with_tree(id, |tree| tree.pages_within(&key, place, &mut pages))?;
+                let next = self.with_tree(id, |tree| {
+                    tree.pages_within(&key, place, &mut |page| pages.push(page))
+                })?;
                 from = next.flatten();
             }
             pages.sort_unstable_by_key(|page| page.address.offset());
@@ -278,11 +296,12 @@ impl Compaction<'_> {
         work: impl FnOnce(&Tree) -> Result<R>,
     ) -> Result<Option<R>, Stop> {
         let done = self.alone(|| {
-            if id == TableId::CATALOG {
-                return work(self.inner.catalog.tree()).map(Some);
-            }
             let table = self.inner.catalog.get_by_id(id);
-            table.map(|table| work(table.tree())).transpose()
+            match table.as_ref().map(OpenTable::tree) {
+                Some(tree) => work(tree).map(Some),
+                None if id == TableId::CATALOG => work(self.inner.catalog.tree()).map(Some),
+                None => Ok(None),
+            }
         })?;
         self.inner.make_room()?;
         self.inner.relieve();

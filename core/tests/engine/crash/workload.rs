@@ -1,9 +1,10 @@
 //! A history to crash in: what was done, which state each commit led to, and what was promised when.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use rshelve_core::base::options::{DatabaseOptions, Durability, TableOptions};
-use rshelve_core::engine::{Engine, Session};
+use rshelve_core::engine::{CompactProgress, Engine, Session};
 use rshelve_core::io::memory::{Fault, History, MemoryStorage};
 
 use crate::harness::{Random, Rows, database, open, value_of};
@@ -143,7 +144,8 @@ impl Recorder {
                     self.engine().sync().expect("a sync");
                     self.mark_durable();
                 }
-                86..88 => self.create("third"),
+                86..87 => self.compact(),
+                87..88 => self.create("third"),
                 88..89 => self.drop_table("third"),
                 op if op >= 100 - self.script.large_percent => {
                     self.go_on_with(&mut large, &mut pending);
@@ -227,6 +229,18 @@ impl Recorder {
         let number = self.recorded.states.len();
         self.recorded.begun.push((self.steps(), number));
         self.recorded.states.push(self.state.clone());
+    }
+
+    /// A compaction, sometimes stopped half-way: it changes nothing, and each of its steps is a
+    /// checkpoint.
+    fn compact(&mut self) {
+        let mut left = 1 + self.random.below(8);
+        let mut tell = |_: &CompactProgress| {
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        self.engine().compact(&mut tell).expect("a compaction");
+        self.mark_durable();
     }
 
     fn steps(&self) -> usize {
