@@ -34,7 +34,11 @@ pub(super) struct Allocator {
     /// Freed by these checkpoints and durably so, but reached by an older one that is pinned, in
     /// this process or by a reader in another one. In ascending order.
     held: Vec<(Generation, AvailableExtents)>,
-    /// Checkpoints that somebody reads, and how many do. Named checkpoints will be entries here.
+    /// Freed, and reached by a named checkpoint.
+    kept: AvailableExtents,
+    /// What the named checkpoints reach.
+    reaches: Vec<Reach>,
+    /// Checkpoints that somebody reads, and how many do.
     pins: BTreeMap<Generation, usize>,
     /// Compactions under way: while there are any, everything is placed as low as it can be.
     compactions: usize,
@@ -76,6 +80,36 @@ pub(super) struct FreeSnapshot {
     pub(super) freed: Vec<Extent>,
     /// The end of the allocated part.
     pub(super) end: u64,
+    /// The end of the last extent that is free for this checkpoint, and not for a named one.
+    pub(super) kept_end: u64,
+}
+
+/// What a named checkpoint reaches: everything before its end that its free list does not have.
+#[derive(Clone, Debug)]
+pub(super) struct Reach {
+    pub(super) generation: Generation,
+    pub(super) free: ExtentList,
+    pub(super) end: u64,
+}
+
+impl Reach {
+    /// Parts `extent` in what is reached and what is not.
+    fn split(&self, extent: Extent, reached: &mut Vec<Extent>, rest: &mut Vec<Extent>) {
+        let mut at = extent.offset;
+        let mut push = |list: &mut Vec<Extent>, to: u64| {
+            if to > at {
+                list.push(Extent { offset: at, len: to - at });
+                at = to;
+            }
+        };
+        let inside_end = extent.end().min(self.end);
+        for free in self.free.iter_within(extent) {
+            push(reached, free.offset.min(inside_end));
+            push(rest, free.end().min(inside_end));
+        }
+        push(reached, inside_end);
+        push(rest, extent.end());
+    }
 }
 
 impl Allocator {
@@ -95,6 +129,8 @@ impl Allocator {
             finishing: ExtentList::default(),
             list_blocks,
             held: Vec::new(),
+            kept: AvailableExtents::default(),
+            reaches: Vec::new(),
             pins: BTreeMap::new(),
             compactions: 0,
             unread: Generation(u64::MAX),
@@ -240,6 +276,7 @@ impl Allocator {
         for (_, list) in &mut self.held {
             claimed_bytes += list.take_range(extent);
         }
+        claimed_bytes += self.kept.take_range(extent);
         self.allocated_bytes += claimed_bytes;
         Ok(claimed_bytes)
     }
@@ -259,10 +296,17 @@ impl Allocator {
         self.finishing = std::mem::take(&mut self.closing);
         self.finishing.append(self.list_blocks.clone());
         let held = self.held.iter().flat_map(|(_, list)| list.list().iter());
+        let kept = self.kept.list();
+        let reached_end = match self.reaches.is_empty() {
+            true => None,
+            false => self.finishing.iter().flat_map(|extent| self.split(extent).0).last(),
+        };
+        let kept_end = [kept.last(), reached_end].iter().flatten().map(Extent::end).max();
         FreeSnapshot {
             available: self.available.list().iter().collect(),
-            freed: self.finishing.iter().chain(held).collect(),
+            freed: self.finishing.iter().chain(held).chain(kept.iter()).collect(),
             end: self.end,
+            kept_end: kept_end.unwrap_or(FIRST_EXTENT),
         }
     }
 
@@ -287,10 +331,85 @@ impl Allocator {
     ) {
         let finishing = std::mem::take(&mut self.finishing);
         self.list_blocks = list_blocks;
-        self.held.push((generation, finishing.into()));
+        self.hold_or_keep(finishing, generation);
         self.allocated_bytes = self.allocated_since_begin_bytes;
         self.unread = unread;
         self.release_unpinned();
+    }
+
+    /// What nobody but checkpoints before `generation` may reach is held for those that are read, or
+    /// kept for those that are named.
+    fn hold_or_keep(&mut self, freed: ExtentList, generation: Generation) {
+        if self.reaches.is_empty() {
+            self.held.push((generation, freed.into()));
+            return;
+        }
+        let mut held = AvailableExtents::default();
+        for extent in freed.iter() {
+            let (reached, rest) = self.split(extent);
+            let kept = reached.into_iter().all(|extent| self.kept.insert(extent).is_ok());
+            let held = rest.into_iter().all(|extent| held.insert(extent).is_ok());
+            assert!(kept && held, "what was freed once is in no other list");
+        }
+        self.held.push((generation, held));
+    }
+
+    /// What of `extent` some named checkpoint reaches, and what none does.
+    fn split(&self, extent: Extent) -> (Vec<Extent>, Vec<Extent>) {
+        let (mut reached, mut rest) = (Vec::new(), vec![extent]);
+        for reach in &self.reaches {
+            for part in std::mem::take(&mut rest) {
+                reach.split(part, &mut reached, &mut rest);
+            }
+        }
+        (reached, rest)
+    }
+
+    /// Whether a named checkpoint reaches some of `extent`.
+    pub(super) fn is_kept(&self, extent: Extent) -> bool {
+        !self.reaches.is_empty() && !self.split(extent).0.is_empty()
+    }
+
+    /// More checkpoints are about to be named: what they reach is not released.
+    pub(super) fn add_reaches(&mut self, reaches: &[Reach]) {
+        for reach in reaches {
+            if self.reaches.iter().all(|known| known.generation != reach.generation) {
+                self.reaches.push(reach.clone());
+            }
+        }
+    }
+
+    /// The naming failed: these are named, and no others.
+    pub(super) fn forget_reaches_but(&mut self, generations: &[Generation]) {
+        self.reaches.retain(|reach| generations.contains(&reach.generation));
+    }
+
+    /// The named checkpoints as the durable superblock `generation` has them. What only others
+    /// reached is released, unless somebody reads a checkpoint before.
+    pub(super) fn set_reaches(&mut self, reaches: Vec<Reach>, generation: Generation) {
+        self.reaches = reaches;
+        let kept = std::mem::take(&mut self.kept);
+        self.hold_or_keep(kept.list().clone(), generation);
+        self.release_unpinned();
+    }
+
+    /// After opening: the free list does not tell what named checkpoints reach.
+    pub(super) fn keep_available(&mut self) {
+        if self.reaches.is_empty() {
+            return;
+        }
+        for extent in self.available.list().clone().iter() {
+            for reached in self.split(extent).0 {
+                self.available.take_range(reached);
+                let kept = self.kept.insert(reached);
+                assert!(kept.is_ok(), "the extents of a list are disjoint");
+            }
+        }
+    }
+
+    /// Bytes that are free but for named checkpoints.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.kept.list().bytes()
     }
 
     /// After opening: readers in other processes may reach older checkpoints than `generation`,
@@ -399,7 +518,12 @@ impl Allocator {
     /// How many extents the free list of the checkpoint that is being made has at most.
     pub(super) fn free_count_max(&self) -> usize {
         let held: usize = self.held.iter().map(|(_, list)| list.list().count()).sum();
-        self.available.list().count() + self.closing.count() + self.list_blocks.count() + held
+        let kept = self.kept.list().count();
+        self.available.list().count()
+            + self.closing.count()
+            + self.list_blocks.count()
+            + held
+            + kept
     }
 
     /// The blocks of the durable free list.
@@ -410,17 +534,21 @@ impl Allocator {
     /// Every list of extents that are neither in use nor available.
     pub(super) fn pending(&self) -> impl Iterator<Item = &ExtentList> {
         let held = self.held.iter().map(|(_, list)| list.list());
-        [&self.current, &self.closing, &self.finishing].into_iter().chain(held)
+        [&self.current, &self.closing, &self.finishing, self.kept.list()].into_iter().chain(held)
     }
 
     /// Bytes freed and not yet released.
     pub(super) fn pending_bytes(&self) -> u64 {
-        self.pending().map(ExtentList::bytes).sum()
+        self.pending().map(ExtentList::bytes).sum::<u64>() - self.kept_bytes()
     }
 
     /// Bytes in use: referred to by somebody, or about to be.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.end - FIRST_EXTENT - self.available.list().bytes() - self.pending_bytes()
+        self.end
+            - FIRST_EXTENT
+            - self.available.list().bytes()
+            - self.pending_bytes()
+            - self.kept_bytes()
     }
 
     /// Bytes taken since the last finished checkpoint began.

@@ -9,6 +9,7 @@ use super::allocator::{Allocator, Misplaced};
 use super::block_header::{self, BLOCK_HEADER_BYTES, BlockHeader, BlockKind};
 use super::extent::ExtentList;
 use super::file_header::FileHeader;
+use super::names::NamedCheckpoint;
 use super::superblock::{self, Chosen, Slot, Superblock};
 use super::{Address, FIRST_EXTENT};
 use crate::base::error::{Error, Result};
@@ -42,6 +43,8 @@ pub(super) struct Newest {
     pub(super) slot: Slot,
     /// The highest generation that was ever tried.
     pub(super) generation: Generation,
+    /// The named checkpoints that the next one is to have, where they change.
+    pub(super) wanted_names: Option<Vec<NamedCheckpoint>>,
 }
 
 /// What the short mutex guards.
@@ -50,9 +53,11 @@ pub(super) struct State {
     pub(super) allocator: Allocator,
     /// The newest superblock that is durable in both slots.
     pub(super) superblock: Superblock,
+    /// Its named checkpoints.
+    pub(super) names: Vec<NamedCheckpoint>,
 }
 
-/// How the data file's bytes are used. `used + available + pending` is everything between the
+/// How the data file's bytes are used. `used + available + pending + kept` is everything between the
 /// superblocks and `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpaceUse {
@@ -62,6 +67,8 @@ pub struct SpaceUse {
     pub available_bytes: u64,
     /// Bytes freed that wait for a checkpoint, or for the end of a pin.
     pub pending_bytes: u64,
+    /// Bytes freed that named checkpoints still reach.
+    pub kept_bytes: u64,
     /// The end of the allocated part of the file.
     pub end: u64,
     /// The file's length as far as it is backed by storage; never below `end`.
@@ -93,14 +100,23 @@ impl Blocks {
             id,
             writable,
             stats,
-            newest: Mutex::new(Newest { slot: chosen.slot, generation: superblock.generation }),
+            newest: Mutex::new(Newest {
+                slot: chosen.slot,
+                generation: superblock.generation,
+                wanted_names: None,
+            }),
             growth: Mutex::new(()),
-            state: Mutex::new(State { allocator, superblock }),
+            state: Mutex::new(State { allocator, superblock, names: Vec::new() }),
         };
+        let names = blocks.read_names(&superblock)?;
         if writable {
             let list = blocks.read_free_list(&superblock)?;
             let mut allocator =
                 Allocator::new(list.extents, list.blocks, superblock.end, file_bytes);
+            for named in &names {
+                allocator.add_reaches(&[blocks.reach_of(named)?]);
+            }
+            allocator.keep_available();
             if blocks.is_read_before(superblock.generation) {
                 allocator.hold_everything(superblock.generation);
             }
@@ -111,6 +127,7 @@ impl Blocks {
         } else {
             blocks.narrow_lock(superblock.generation)?;
         }
+        blocks.state.lock().names = names;
         Ok(blocks)
     }
 
@@ -333,6 +350,7 @@ impl Blocks {
             used_bytes: allocator.used_bytes(),
             available_bytes: allocator.available().bytes(),
             pending_bytes: allocator.pending_bytes(),
+            kept_bytes: allocator.kept_bytes(),
             end: allocator.end(),
             file_bytes: allocator.file_bytes(),
         }

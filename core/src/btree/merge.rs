@@ -100,8 +100,15 @@ impl Tree {
             let bytes = self.image_bytes(index.child(*slot), &guard);
             bytes.is_some_and(|bytes| bytes >= bytes_max - bytes_max / 32)
         };
-        let first = at + (at..index.child_count()).take_while(is_full).count();
-        let end = index.child_count().min(first + self.window_leaves());
+        // What a named checkpoint reaches would stay in the file beside what it is merged into.
+        let is_kept = |slot: &usize| {
+            let address = index.child(*slot).home().address;
+            address.is_some_and(|address| self.shared().blocks.is_kept(&address))
+        };
+        let stays = |slot: &usize| is_full(slot) || is_kept(slot);
+        let first = at + (at..index.child_count()).take_while(stays).count();
+        let most = index.child_count().min(first + self.window_leaves());
+        let end = first + (first..most).take_while(|slot| !is_kept(slot)).count();
         let begin_of = |slot: usize| {
             let mut low = from.to_vec();
             if slot > at {

@@ -52,7 +52,7 @@ impl Tree {
 
     /// Hands `out` the pages whose blocks lie in `place`, among those on the way to `from` and
     /// those behind it below the same lowest index; says where the next lowest index begins. Pages
-    /// that the next checkpoint writes anyway are left out.
+    /// that the next checkpoint writes anyway are left out, and those that a named checkpoint reaches.
     ///
     /// # Errors
     /// What reading pages gives.
@@ -69,7 +69,8 @@ impl Tree {
         let mut consider = |reference: &PageRef, key: Vec<u8>| {
             let within = |address: &Address| {
                 let extent = address.extent();
-                extent.offset < place.end() && place.offset < extent.end()
+                let overlaps = extent.offset < place.end() && place.offset < extent.end();
+                overlaps && !self.shared().blocks.is_kept(address)
             };
             if let Some(address) = reference.home().address.filter(within)
                 && !reference.is_dirty()

@@ -303,7 +303,7 @@ impl Compaction<'_> {
                 None => Ok(None),
             }
         })?;
-        self.inner.make_room()?;
+        self.inner.make_room(self.inner.options.timeout)?;
         self.inner.relieve();
         Ok(done)
     }

@@ -9,6 +9,7 @@ mod background;
 mod bell;
 mod catalog;
 mod check;
+mod checkpoints;
 mod compact;
 mod edges;
 #[cfg(feature = "internals")]
@@ -18,12 +19,15 @@ mod open;
 mod replay;
 mod session;
 mod tables;
+mod view;
 
 use catalog::Catalog;
 pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
-pub use session::{Bulk, Cached, Isolation, Session};
+pub use checkpoints::{CheckpointInfo, LATEST_CHECKPOINT};
 pub use compact::{CompactProgress, CompactReport, CompactStage};
+pub use session::{Bulk, Cached, Isolation, Session};
+pub use view::{Checkpoint, CheckpointTable};
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};
@@ -70,6 +74,8 @@ pub(crate) struct Inner {
     checkpointing: Mutex<u32>,
     /// One compaction at a time. Comes before `checkpointing`.
     compacting: Mutex<()>,
+    /// Who reads which named checkpoint. A leaf of the lock order but for the block layer's.
+    checkpoint_uses: Mutex<checkpoints::Uses>,
     /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
     unfinished: AtomicBool,
     bell: Arc<bell::Bell>,

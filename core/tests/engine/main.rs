@@ -7,6 +7,7 @@
 
 mod audit;
 mod bulk;
+mod checkpoints;
 mod compact;
 mod crash;
 mod faults;

@@ -95,7 +95,7 @@ impl Compaction<'_> {
             let Some(table) = inner.catalog.get_by_id(id) else { return Ok(Moved::Not) };
             move_value(inner, table.tree(), value, from_offset, aside)
         })?;
-        self.inner.make_room()?;
+        self.inner.make_room(self.inner.options.timeout)?;
         self.inner.relieve();
         Ok(moved)
     }
@@ -136,7 +136,8 @@ fn move_value(
     let reference = OverflowRef::decode(&mut Reader::new(&value.reference));
     let Some(reference) = reference.filter(|_| same) else { return Ok(Moved::Not) };
     let parts = addresses(blocks, &reference)?;
-    if parts.iter().all(|part| part.extent().end() <= from_offset) {
+    let is_kept = |part: &Address| blocks.is_kept(part);
+    if parts.iter().all(|part| part.extent().end() <= from_offset) || parts.iter().any(is_kept) {
         return Ok(Moved::Not);
     }
     let last_offset = parts.iter().map(Address::offset).max().unwrap_or_default();
