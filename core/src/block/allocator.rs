@@ -4,15 +4,20 @@
 //! between the first extent and `end` is in exactly one place, and freed bytes travel
 //!
 //! ```text
-//! in use -> current -> closing -> finishing -> (held) -> available -> in use
-//!          free()     begin      finish       pinned    released
+//! in use -> current -> closing -> finishing -> (held, kept) -> available -> in use
+//!          free()     begin      finish       pinned, named   released
 //! ```
+//!
+//! but for a *fresh* page, which was placed and freed between two checkpoints: that one is available
+//! at once.
 //!
 //! *Invariant (copy-on-write):* nothing enters `available` but what no durable superblock
 //! reaches: released frees, extents that were taken and never referred to, and what the free
 //! list of the durable superblock itself says.
 
 use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use super::available::AvailableExtents;
 use super::extent::{Extent, ExtentList};
@@ -23,6 +28,11 @@ use crate::base::ids::Generation;
 #[derive(Clone, Debug)]
 pub(super) struct Allocator {
     available: AvailableExtents,
+    /// Of each page that was placed since the last checkpoint was durable, and before the next began,
+    /// where it lies and its length: no checkpoint reaches it.
+    fresh: HashMap<u64, u64>,
+    /// A checkpoint is being made, or failed: it may reach what is placed now.
+    is_in_checkpoint: bool,
     /// Freed since the last `begin_checkpoint`: the next checkpoint may still reach them.
     current: ExtentList,
     /// Freed before it: the checkpoint that is being made does not reach them.
@@ -124,6 +134,8 @@ impl Allocator {
         assert!((FIRST_EXTENT..=file_bytes).contains(&end), "the caller checked the end");
         Self {
             available: available.into(),
+            fresh: HashMap::new(),
+            is_in_checkpoint: false,
             current: ExtentList::default(),
             closing: ExtentList::default(),
             finishing: ExtentList::default(),
@@ -181,6 +193,31 @@ impl Allocator {
         self.allocated_bytes += placed_bytes;
         self.allocated_since_begin_bytes += placed_bytes;
         Ok(offsets)
+    }
+
+    /// Like [`Allocator::place`], for blocks that only references in memory and checkpoints name.
+    pub(super) fn place_pages(&mut self, sizes: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
+        let offsets = self.place(sizes)?;
+        if !self.is_in_checkpoint {
+            self.fresh.extend(offsets.iter().copied().zip(sizes.iter().copied()));
+        }
+        Ok(offsets)
+    }
+
+    /// Whether no checkpoint reaches the page at `extent`, made or being made.
+    pub(super) fn is_fresh(&self, extent: Extent) -> bool {
+        self.fresh.get(&extent.offset) == Some(&extent.len)
+    }
+
+    /// Like [`Allocator::free`], for a page whose address nobody can read any more: if no checkpoint
+    /// reaches it, its space is available at once.
+    pub(super) fn free_page(&mut self, extent: Extent) -> Result<(), Misplaced> {
+        if !self.is_fresh(extent) {
+            return self.free(extent, false);
+        }
+        self.fresh.remove(&extent.offset);
+        self.give_back(&[extent]);
+        Ok(())
     }
 
     /// Like [`Allocator::place`], each extent as low in the file as it can be, and all of them
@@ -286,6 +323,8 @@ impl Allocator {
     pub(super) fn begin_checkpoint(&mut self) {
         let current = std::mem::take(&mut self.current);
         self.closing.append(current);
+        self.fresh.clear();
+        self.is_in_checkpoint = true;
         self.allocated_since_begin_bytes = 0;
     }
 
@@ -330,6 +369,7 @@ impl Allocator {
         unread: Generation,
     ) {
         let finishing = std::mem::take(&mut self.finishing);
+        self.is_in_checkpoint = false;
         self.list_blocks = list_blocks;
         self.hold_or_keep(finishing, generation);
         self.allocated_bytes = self.allocated_since_begin_bytes;

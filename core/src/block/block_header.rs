@@ -46,6 +46,11 @@ impl BlockKind {
         Self::CheckpointList,
     ];
 
+    /// Whether it is a page of a tree.
+    pub const fn is_page(self) -> bool {
+        matches!(self, Self::Leaf | Self::Internal)
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }

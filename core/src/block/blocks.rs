@@ -237,6 +237,27 @@ impl Blocks {
         self.free_for(address, false)
     }
 
+    /// Gives a page's space up, as [`Blocks::free`] does; at once, if the page was written since the
+    /// last checkpoint was durable and before the next one began: then no checkpoint reaches it.
+    ///
+    /// The caller knows that nobody reads the block, or can come to read it, by this address: the page
+    /// is in memory, or dead, so that nobody has the right to read it in
+    /// (`LoadClaim` in the page layer), and its reference has another address, or leads nowhere.
+    ///
+    /// # Errors
+    /// As [`Blocks::free`].
+    pub fn free_page(&self, address: &Address) -> Result<()> {
+        self.check_writable("free space")?;
+        let freed = self.state.lock().allocator.free_page(address.extent());
+        freed.map_err(|misplaced| self.misplaced(address, misplaced))
+    }
+
+    /// Whether [`Blocks::free_page`] would make the page's space available at once: then nobody may
+    /// read it but with the right to read it in.
+    pub fn is_fresh(&self, address: &Address) -> bool {
+        self.state.lock().allocator.is_fresh(address.extent())
+    }
+
     /// Gives the block's space up for the checkpoint that is being made, between its
     /// [`Blocks::begin_checkpoint`] and its [`Blocks::finish_checkpoint`]: the caller knows that
     /// it does not reach the block, because it is its own reconciliation that replaced it. Saves

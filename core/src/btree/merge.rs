@@ -244,7 +244,7 @@ impl Tree {
             old.bury(&self.shared().hazards, &guard);
         }
         drop(structure);
-        addresses.iter().try_for_each(|address| self.shared().blocks.free(address))?;
+        addresses.iter().try_for_each(|address| self.shared().blocks.free_page(address))?;
         Ok(true)
     }
 }

@@ -52,7 +52,8 @@ impl Tree {
 
     /// Hands `out` the pages whose blocks lie in `place`, among those on the way to `from` and
     /// those behind it below the same lowest index; says where the next lowest index begins. Pages
-    /// that the next checkpoint writes anyway are left out, and those that a named checkpoint reaches.
+    /// that the next checkpoint writes anyway are left out, those that a named checkpoint reaches, and
+    /// those that were written since the last checkpoint, whose space may be used again at any time.
     ///
     /// # Errors
     /// What reading pages gives.
@@ -70,7 +71,8 @@ impl Tree {
             let within = |address: &Address| {
                 let extent = address.extent();
                 let overlaps = extent.offset < place.end() && place.offset < extent.end();
-                overlaps && !self.shared().blocks.is_kept(address)
+                let blocks = &self.shared().blocks;
+                overlaps && !blocks.is_kept(address) && !blocks.is_fresh(address)
             };
             if let Some(address) = reference.home().address.filter(within)
                 && !reference.is_dirty()

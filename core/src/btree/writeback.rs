@@ -204,7 +204,7 @@ impl Tree {
             (Some(replaced), Writer::Checkpoint { .. }) => {
                 self.shared.blocks.free_in_checkpoint(&replaced)
             }
-            (Some(replaced), Writer::Eviction) => self.shared.blocks.free(&replaced),
+            (Some(replaced), Writer::Eviction) => self.shared.blocks.free_page(&replaced),
             (None, _) => Ok(()),
         }
     }
