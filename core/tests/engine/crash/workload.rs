@@ -9,8 +9,16 @@ use rshelve_core::io::memory::{Fault, History, MemoryStorage};
 
 use crate::harness::{Random, Rows, database, open, value_of};
 
-/// Every table by its name.
+/// Every table by its name; and every table of a named checkpoint by [`named`].
 pub type State = BTreeMap<String, Rows>;
+
+/// The name in a [`State`] of a table of a named checkpoint. No table's name begins like that.
+pub fn named(checkpoint: &str, table: &str) -> String {
+    format!("{NAMED}{checkpoint}/{table}")
+}
+
+/// What [`named`] begins with.
+pub const NAMED: char = '@';
 
 /// A recorded run.
 pub struct Recorded {
@@ -145,8 +153,9 @@ impl Recorder {
                     self.mark_durable();
                 }
                 86..87 => self.compact(),
-                87..88 => self.create("third"),
-                88..89 => self.drop_table("third"),
+                87 => self.create("third"),
+                88 => self.drop_table("third"),
+                89 => self.name_or_drop(),
                 op if op >= 100 - self.script.large_percent => {
                     self.go_on_with(&mut large, &mut pending);
                 }
@@ -240,6 +249,31 @@ impl Recorder {
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         self.engine().compact(&mut tell).expect("a compaction");
+        self.mark_durable();
+    }
+
+    /// Names a checkpoint, anew if there is one of that name, or drops it. Either is a step from one
+    /// state to the next.
+    fn name_or_drop(&mut self) {
+        let name = if self.random.chance(50) { "monday" } else { "friday" };
+        let is_its = |key: &String| key.starts_with(&named(name, ""));
+        if self.state.keys().any(is_its) && self.random.chance(40) {
+            self.commit(
+                |state| state.retain(|key, _| !is_its(key)),
+                |engine| engine.drop_checkpoint(name).expect("a drop"),
+            );
+        } else {
+            self.commit(
+                |state| {
+                    state.retain(|key, _| !is_its(key));
+                    let tables = state.iter().filter(|(table, _)| !table.starts_with(NAMED));
+                    let copies: Vec<_> =
+                        tables.map(|(table, rows)| (named(name, table), rows.clone())).collect();
+                    state.extend(copies);
+                },
+                |engine| engine.checkpoint_named(name).expect("a named checkpoint"),
+            );
+        }
         self.mark_durable();
     }
 
