@@ -60,13 +60,12 @@ impl Tree {
         if window.lows.len() < 2 || window.known_bytes.is_some_and(|bytes| !gains(bytes)) {
             return Ok(nothing);
         }
-        let pins = self.pin_settled(&window.lows)?;
+        let (pins, changes) = self.pin_settled(&window.lows)?;
         if pins.len() < 2 {
             let behind = window.lows.get(pins.len() + 1).cloned();
             return Ok(Merged { next: behind.or(window.next), ..Merged::default() });
         }
         let leaves: Vec<&Leaf> = pins.iter().filter_map(PinnedLeaf::leaf).collect();
-        let changes: Vec<u64> = leaves.iter().map(|leaf| leaf.changes()).collect();
         if !follow_each_other(&leaves) {
             // Something was split or removed while they were pinned.
             return Ok(nothing);
@@ -169,9 +168,11 @@ impl Tree {
     }
 
     /// Pins the leaves of `lows`, each folded to an image that everybody sees, up to the first that
-    /// cannot be.
-    fn pin_settled(&self, lows: &[Vec<u8>]) -> Result<Vec<PinnedLeaf>> {
+    /// cannot be. With each comes the count of its changes from before that was looked at: while it is
+    /// the same, the image is all that there is.
+    fn pin_settled(&self, lows: &[Vec<u8>]) -> Result<(Vec<PinnedLeaf>, Vec<u64>)> {
         let mut pins = Vec::with_capacity(lows.len());
+        let mut counts = Vec::with_capacity(lows.len());
         for low in lows {
             let mut pin = self.shared().new_pin();
             self.find_leaf(Target::At(low), &mut pin)?;
@@ -184,6 +185,7 @@ impl Tree {
                 }
                 self.find_leaf(Target::At(low), &mut pin)?;
             }
+            let Some(changes) = pin.leaf().map(Leaf::changes) else { break };
             let oldest = self.shared().transactions.oldest();
             let settled = pin.leaf().is_some_and(|leaf| {
                 leaf.is_unchanged() && leaf.cells_settled(oldest) && !leaf.is_dead()
@@ -192,8 +194,9 @@ impl Tree {
                 break;
             }
             pins.push(pin);
+            counts.push(changes);
         }
-        Ok(pins)
+        Ok((pins, counts))
     }
 
     /// Puts `built` in place of `leaves`, if they are as they were when they had so many `changes`.

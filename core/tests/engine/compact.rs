@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use rshelve_core::Error;
 use rshelve_core::base::options::{DatabaseOptions, Durability, OpenMode, TableOptions};
@@ -9,7 +11,9 @@ use rshelve_core::engine::{CompactReport, Engine, OpenTable, Session};
 use rshelve_core::io::memory::MemoryStorage;
 
 use crate::audit::unreached_bytes;
-use crate::harness::{NAME, Random, check_rows, database, open, read_all, seed, table, value_of};
+use crate::harness::{
+    NAME, Random, Rows, check_rows, database, open, read_all, scaled, seed, table, value_of,
+};
 
 fn random_bytes(random: &mut Random, len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len + 8);
@@ -194,4 +198,81 @@ fn compact_runs_alone() {
     });
     assert!(matches!(refused, Some(Err(Error::Busy { .. }))), "{refused:?}");
     assert!(matches!(outcome, Err(Error::Closed { .. })), "{outcome:?}");
+}
+
+/// Writers whose rows lie side by side, and a reader that scans, while one compaction follows the other.
+#[test]
+fn compact_beside_readers_and_writers_loses_nothing() {
+    let seed = seed();
+    let storage = MemoryStorage::new();
+    let options = DatabaseOptions {
+        cache_bytes_max: 16 << 20,
+        timeout: Duration::from_secs(10),
+        ..database(Durability::Process, true)
+    };
+    let engine = open(&storage, &options);
+    engine.create_table("t", &table()).expect("a table");
+    let done = AtomicBool::new(false);
+    let (models, compactions) = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..2_u8)
+            .map(|writer| {
+                let (engine, done) = (&engine, &done);
+                scope.spawn(move || write_until(engine, writer, seed, done))
+            })
+            .collect();
+        let reader = scope.spawn(|| {
+            let table = engine.table("t").expect("the table");
+            let mut session = engine.session().expect("a session");
+            while !done.load(Relaxed) {
+                read_all(&mut session, &table, false);
+                session.release_snapshot();
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(scaled(2, 30));
+        let mut compactions = 0;
+        let mut outcome = Ok(CompactReport::default());
+        while Instant::now() < end
+            && outcome.is_ok()
+            && !writers.iter().any(|writer| writer.is_finished())
+        {
+            outcome = engine.compact(&mut |_| ControlFlow::Continue(()));
+            compactions += 1;
+        }
+        // The others end before a panic of ours waits for them.
+        done.store(true, Relaxed);
+        outcome.expect("a compaction");
+        reader.join().expect("the reader");
+        let models = writers.into_iter().map(|writer| writer.join().expect("a writer"));
+        (models.collect::<Vec<Rows>>(), compactions)
+    });
+    println!("{compactions} compactions");
+    let expected: Rows = models.into_iter().flatten().collect();
+    let table = engine.table("t").expect("the table");
+    let mut session = engine.session().expect("a session");
+    check_rows("beside compactions", &read_all(&mut session, &table, false), &expected);
+    session.release_snapshot();
+    compact(&engine);
+    check_rows("after the last one", &read_all(&mut session, &table, true), &expected);
+}
+
+/// Writes rows of its own between those of the others until it is told to stop; says what is there.
+fn write_until(engine: &Engine, writer: u8, seed: u64, done: &AtomicBool) -> Rows {
+    let mut random = Random::new(seed ^ u64::from(writer));
+    let table = engine.table("t").expect("the table");
+    let mut session = engine.session().expect("a session");
+    let mut rows = Rows::new();
+    while !done.load(Relaxed) {
+        let mut key = random.below(1500).to_be_bytes().to_vec();
+        key.push(writer);
+        if random.chance(45) {
+            let removed = session.remove(&table, &key).expect("a removal");
+            assert_eq!(removed, rows.remove(&key).is_some(), "a row came or went");
+            continue;
+        }
+        let len = if random.chance(1) { 1500 } else { random.below(120) };
+        let value = value_of(len as usize, random.next());
+        session.put(&table, &key, &value).expect("a put");
+        rows.insert(key, value.into());
+    }
+    rows
 }

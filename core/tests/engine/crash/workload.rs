@@ -101,6 +101,42 @@ pub fn record_overlap(script: Script) -> Recorded {
     recorder.recorded
 }
 
+/// A database that is full of holes, compacted, and closed: from the compaction on it is recorded, and
+/// all of it is one state.
+pub fn record_compaction(script: Script) -> Recorded {
+    let mut recorder = start(script);
+    recorder.storage.record(false);
+    recorder.create("main");
+    let mut session = recorder.engine.session().expect("a session");
+    let table = recorder.engine.table("main").expect("a table");
+    for round in 0..2 {
+        for number in 0..900_u32 {
+            let key = format!("k{:03}", recorder.random.below(1000)).into_bytes();
+            if round == 1 && recorder.random.chance(60) {
+                session.remove(&table, &key).expect("a removal");
+                apply(&mut recorder.state, ("main".to_owned(), key, None));
+                continue;
+            }
+            let len = if recorder.random.chance(2) { 9000 } else { recorder.random.below(700) };
+            let value = value_of(len as usize, u64::from(number));
+            session.put(&table, &key, &value).expect("a put");
+            apply(&mut recorder.state, ("main".to_owned(), key, Some(value)));
+        }
+        recorder.engine.checkpoint().expect("a checkpoint");
+    }
+    drop((session, table));
+    recorder.storage.record(true);
+    let report = recorder.engine.compact(&mut |_| ControlFlow::Continue(())).expect("a compaction");
+    assert!(report.is_complete && report.after_bytes < report.before_bytes, "{report:?}");
+    recorder.engine.close().expect("a close");
+    recorder.storage.record(false);
+    recorder.recorded.history = recorder.storage.history();
+    recorder.recorded.states = vec![recorder.state];
+    recorder.recorded.begun.clear();
+    recorder.recorded.acknowledged.clear();
+    recorder.recorded
+}
+
 /// A new database, recorded from before its creation.
 fn start(script: Script) -> Recorder {
     let storage = MemoryStorage::new();
