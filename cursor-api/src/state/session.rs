@@ -16,8 +16,8 @@ use super::source::Source;
 use super::sources::{metadata_rows, statistics_rows};
 use super::uri::Uri;
 use crate::{
-    Connection, CursorOptions, Error, Isolation, Result, TableOptions, TransactionOptions,
-    VerifyReport,
+    CheckpointInfo, Connection, CursorOptions, Error, Isolation, Result, TableOptions,
+    TransactionOptions, VerifyReport,
 };
 
 /// One transaction at a time, and what its cursors share. See the [module](super).
@@ -72,10 +72,12 @@ impl SessionState {
 
     /// What a cursor over table `name` reads.
     fn source(&self, name: &str, options: &CursorOptions) -> Result<Source> {
-        if options.checkpoint.is_some() {
-            return Err(Error::Unsupported { what: "a checkpoint cursor".to_owned() });
+        match &options.checkpoint {
+            Some(checkpoint) => {
+                Ok(Source::Past(self.engine.open_checkpoint(checkpoint)?.table(name)?))
+            }
+            None => Ok(Source::Live(self.engine.table(name)?)),
         }
-        Ok(Source::Live(self.engine.table(name)?))
     }
 
     /// Opens what `uri` names: a table, the metadata of all tables, or the statistics.
@@ -414,6 +416,29 @@ impl SessionState {
         self.outside_transaction("a checkpoint")?;
         self.reset_cursors();
         self.engine.checkpoint()
+    }
+
+    /// The same, and afterwards the checkpoint is kept under `name`, if one is given, in place of any of
+    /// that name; those in `drop` are dropped, all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when a cursor reads one that is to go; [`Error::Missing`]; [`Error::Invalid`]
+    /// for a name that cannot be one; as [`checkpoint`](Self::checkpoint).
+    pub fn checkpoint_with(&mut self, name: Option<&str>, drop: &[&str]) -> Result<()> {
+        self.outside_transaction("a checkpoint")?;
+        if !drop.is_empty() {
+            self.engine.drop_checkpoints(drop)?;
+        }
+        match name {
+            Some(name) => self.engine.checkpoint_named(name),
+            None if drop.is_empty() => self.engine.checkpoint(),
+            None => Ok(()),
+        }
+    }
+
+    /// The named checkpoints, in the order in which they were taken.
+    pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
+        self.engine.checkpoints()
     }
 
     /// Takes a checkpoint, and verifies all that it reaches. What is damaged is in the report, by table.

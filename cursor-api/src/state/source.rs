@@ -4,33 +4,38 @@ use std::cell::OnceCell;
 
 use rshelve_core::base::ids::TableId;
 use rshelve_core::btree::{Landing, Position};
-use rshelve_core::engine::{OpenTable, Session as CoreSession};
+use rshelve_core::engine::{CheckpointTable, OpenTable, Session as CoreSession};
 
-use crate::{Result, TableOptions};
+use crate::{Error, Result, TableOptions};
 
 /// A table to read, and perhaps to write.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// As it is, in the session's transaction.
     Live(OpenTable),
+    /// As a checkpoint has it, which is kept for as long.
+    Past(CheckpointTable),
 }
 
 impl Source {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Live(table) => table.name(),
+            Self::Past(table) => table.name(),
         }
     }
 
     pub(super) fn options(&self) -> &TableOptions {
         match self {
             Self::Live(table) => table.options(),
+            Self::Past(table) => table.options(),
         }
     }
 
     pub(super) fn id(&self) -> TableId {
         match self {
             Self::Live(table) => table.id(),
+            Self::Past(table) => table.id(),
         }
     }
 
@@ -39,6 +44,9 @@ impl Source {
     pub(super) fn live(&self) -> Result<&OpenTable> {
         match self {
             Self::Live(table) => Ok(table),
+            Self::Past(_) => Err(Error::Unsupported {
+                what: "this on a checkpoint cursor, which only reads,".into(),
+            }),
         }
     }
 
@@ -51,6 +59,7 @@ impl Source {
     ) -> Result<bool> {
         match self {
             Self::Live(table) => core.find(table, at, key),
+            Self::Past(table) => table.find(at, key),
         }
     }
 
@@ -63,6 +72,7 @@ impl Source {
     ) -> Result<Landing> {
         match self {
             Self::Live(table) => core.seek(table, at, key),
+            Self::Past(table) => table.seek(at, key),
         }
     }
 
@@ -74,6 +84,7 @@ impl Source {
     ) -> Result<bool> {
         match self {
             Self::Live(table) => core.seek_below(table, at, key),
+            Self::Past(table) => table.seek_below(at, key),
         }
     }
 
@@ -81,6 +92,7 @@ impl Source {
     pub(super) fn next(&self, core: &mut CoreSession, at: &mut Position) -> Result<bool> {
         match self {
             Self::Live(table) => core.next(table, at),
+            Self::Past(table) => table.next(at),
         }
     }
 
@@ -88,6 +100,7 @@ impl Source {
     pub(super) fn prev(&self, core: &mut CoreSession, at: &mut Position) -> Result<bool> {
         match self {
             Self::Live(table) => core.prev(table, at),
+            Self::Past(table) => table.prev(at),
         }
     }
 
@@ -99,6 +112,7 @@ impl Source {
     ) -> Result<&'v [u8]> {
         match self {
             Self::Live(table) => core.value(table, at, long_value),
+            Self::Past(table) => table.value(at, long_value),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The contract of `docs/cursor-semantics.md`, row by row. Each test names its row.
 
+mod checkpoints;
 mod existence;
 mod face;
 mod fixture;
