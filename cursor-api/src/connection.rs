@@ -1,9 +1,10 @@
 //! An open database.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rshelve_core::engine::Engine;
+use rshelve_core::engine::{CompactProgress, CompactReport, Engine};
 
 use crate::{
     Code, DatabaseOptions, EventHandler, Result, Session, StatsSnapshot, Table, TableOptions,
@@ -171,6 +172,35 @@ impl Connection {
     /// The most bytes that the cache may hold now.
     pub fn cache_bytes_max(&self) -> u64 {
         self.engine.cache_bytes_max()
+    }
+
+    /// Compacts the database: merges pages that are not full, moves what lies at the file's end to
+    /// the front, and cuts the file. Readers and writers go on beside it; `tell` is called after each
+    /// step, and may stop it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`](crate::Error::Busy) while another compaction runs;
+    /// [`Error::Full`](crate::Error::Full) when there is no room to begin with;
+    /// [`Error::Closed`](crate::Error::Closed) when it is closed meanwhile; what reading and writing
+    /// gives. What was done until then stays done, and nothing is lost.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let connection = rshelve::Connection::open(&path, Default::default())?;
+    /// let report = connection.compact(&mut |progress| {
+    ///     println!("{} of {} bytes in use", progress.used_bytes, progress.file_bytes);
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert!(report.is_complete && report.after_bytes <= report.before_bytes);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compact(
+        &self,
+        tell: &mut dyn FnMut(&CompactProgress) -> ControlFlow<()>,
+    ) -> Result<CompactReport> {
+        self.engine.compact(tell)
     }
 
     /// What the engine did so far.

@@ -62,6 +62,7 @@ pub use rshelve_core::base::stats::StatsSnapshot;
 /// The first bytes of every database file, for programs that tell files apart.
 pub use rshelve_core::block::MAGIC;
 pub use rshelve_core::engine::verify_file;
+pub use rshelve_core::engine::{CompactProgress, CompactReport, CompactStage};
 pub use rshelve_core::io::fork::{ForkGuard, generation as fork_generation};
 pub use rshelve_core::verify::{
     Problem as VerifyProblem, Progress as VerifyProgress, Report as VerifyReport, TableReport,

@@ -4,7 +4,7 @@ use std::cell::{RefCell, RefMut};
 use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
-use rshelve_core::engine::Session as CoreSession;
+use rshelve_core::engine::{CompactReport, Session as CoreSession};
 
 use crate::state::SessionState;
 use crate::{
@@ -221,5 +221,14 @@ impl Session {
     pub fn open_uri(&self, uri: &str, options: &CursorOptions) -> Result<Cursor<'_>> {
         let cursor = self.state().open_uri(uri, options)?;
         Ok(Cursor::new(self, cursor))
+    }
+
+    /// Compacts the whole database, which is one file, as
+    /// [`Connection::compact`](crate::Connection::compact) does.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction; as there.
+    pub fn compact(&self) -> Result<CompactReport> {
+        self.state().compact()
     }
 }

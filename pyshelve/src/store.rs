@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Bound as Edge;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,6 +185,25 @@ impl Store {
     /// Write a durable, consistent image into the one file.
     fn checkpoint(&self, py: Python<'_>) -> PyResult<()> {
         Ok(self.handle.read(py, |table| table.connection().checkpoint())?)
+    }
+
+    /// Make the file as small as what is in it. A signal whose handler raises stops it between two
+    /// steps, and loses nothing.
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        let mut raised = None;
+        self.handle.write(py, |table| {
+            table.connection().compact(&mut |_| {
+                // No lock of the engine is held between steps.
+                match Python::attach(|py| py.check_signals()) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        raised = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            })
+        })?;
+        raised.map_or(Ok(()), Err)
     }
 
     /// Close the handle; the last one on a file closes the engine.

@@ -4,15 +4,20 @@
 //! between the first extent and `end` is in exactly one place, and freed bytes travel
 //!
 //! ```text
-//! in use -> current -> closing -> finishing -> (held) -> available -> in use
-//!          free()     begin      finish       pinned    released
+//! in use -> current -> closing -> finishing -> (held, kept) -> available -> in use
+//!          free()     begin      finish       pinned, named   released
 //! ```
+//!
+//! but for a *fresh* page, which was placed and freed between two checkpoints: that one is available
+//! at once.
 //!
 //! *Invariant (copy-on-write):* nothing enters `available` but what no durable superblock
 //! reaches: released frees, extents that were taken and never referred to, and what the free
 //! list of the durable superblock itself says.
 
 use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use super::available::AvailableExtents;
 use super::extent::{Extent, ExtentList};
@@ -23,6 +28,11 @@ use crate::base::ids::Generation;
 #[derive(Clone, Debug)]
 pub(super) struct Allocator {
     available: AvailableExtents,
+    /// Of each page that was placed since the last checkpoint was durable, and before the next began,
+    /// where it lies and its length: no checkpoint reaches it.
+    fresh: HashMap<u64, u64>,
+    /// A checkpoint is being made, or failed: it may reach what is placed now.
+    is_in_checkpoint: bool,
     /// Freed since the last `begin_checkpoint`: the next checkpoint may still reach them.
     current: ExtentList,
     /// Freed before it: the checkpoint that is being made does not reach them.
@@ -34,8 +44,14 @@ pub(super) struct Allocator {
     /// Freed by these checkpoints and durably so, but reached by an older one that is pinned, in
     /// this process or by a reader in another one. In ascending order.
     held: Vec<(Generation, AvailableExtents)>,
-    /// Checkpoints that somebody reads, and how many do. Named checkpoints will be entries here.
+    /// Freed, and reached by a named checkpoint.
+    kept: AvailableExtents,
+    /// What the named checkpoints reach.
+    reaches: Vec<Reach>,
+    /// Checkpoints that somebody reads, and how many do.
     pins: BTreeMap<Generation, usize>,
+    /// Compactions under way: while there are any, everything is placed as low as it can be.
+    compactions: usize,
     /// The last checkpoint whose frees no reader in another process reaches, as far as is known.
     unread: Generation,
     /// The end of the allocated part: no byte behind it is in use. At most `file_bytes`.
@@ -74,6 +90,36 @@ pub(super) struct FreeSnapshot {
     pub(super) freed: Vec<Extent>,
     /// The end of the allocated part.
     pub(super) end: u64,
+    /// The end of the last extent that is free for this checkpoint, and not for a named one.
+    pub(super) kept_end: u64,
+}
+
+/// What a named checkpoint reaches: everything before its end that its free list does not have.
+#[derive(Clone, Debug)]
+pub(super) struct Reach {
+    pub(super) generation: Generation,
+    pub(super) free: ExtentList,
+    pub(super) end: u64,
+}
+
+impl Reach {
+    /// Parts `extent` in what is reached and what is not.
+    fn split(&self, extent: Extent, reached: &mut Vec<Extent>, rest: &mut Vec<Extent>) {
+        let mut at = extent.offset;
+        let mut push = |list: &mut Vec<Extent>, to: u64| {
+            if to > at {
+                list.push(Extent { offset: at, len: to - at });
+                at = to;
+            }
+        };
+        let inside_end = extent.end().min(self.end);
+        for free in self.free.iter_within(extent) {
+            push(reached, free.offset.min(inside_end));
+            push(rest, free.end().min(inside_end));
+        }
+        push(reached, inside_end);
+        push(rest, extent.end());
+    }
 }
 
 impl Allocator {
@@ -88,12 +134,17 @@ impl Allocator {
         assert!((FIRST_EXTENT..=file_bytes).contains(&end), "the caller checked the end");
         Self {
             available: available.into(),
+            fresh: HashMap::new(),
+            is_in_checkpoint: false,
             current: ExtentList::default(),
             closing: ExtentList::default(),
             finishing: ExtentList::default(),
             list_blocks,
             held: Vec::new(),
+            kept: AvailableExtents::default(),
+            reaches: Vec::new(),
             pins: BTreeMap::new(),
+            compactions: 0,
             unread: Generation(u64::MAX),
             end,
             file_bytes,
@@ -112,6 +163,14 @@ impl Allocator {
         let mut offsets = Vec::with_capacity(sizes.len());
         let mut runs: Vec<Extent> = Vec::new();
         let mut rest = sizes;
+        while self.compactions > 0
+            && let Some((&size, others)) = rest.split_first()
+            && let Some(run) = self.available.take_below(size, u64::MAX)
+        {
+            offsets.push(run.offset);
+            runs.push(run);
+            rest = others;
+        }
         while let Some(&first) = rest.first() {
             let rest_bytes: u64 = rest.iter().sum();
             let run = if let Some(run) = self.available.take(rest_bytes) {
@@ -136,6 +195,31 @@ impl Allocator {
         Ok(offsets)
     }
 
+    /// Like [`Allocator::place`], for blocks that only references in memory and checkpoints name.
+    pub(super) fn place_pages(&mut self, sizes: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
+        let offsets = self.place(sizes)?;
+        if !self.is_in_checkpoint {
+            self.fresh.extend(offsets.iter().copied().zip(sizes.iter().copied()));
+        }
+        Ok(offsets)
+    }
+
+    /// Whether no checkpoint reaches the page at `extent`, made or being made.
+    pub(super) fn is_fresh(&self, extent: Extent) -> bool {
+        self.fresh.get(&extent.offset) == Some(&extent.len)
+    }
+
+    /// Like [`Allocator::free`], for a page whose address nobody can read any more: if no checkpoint
+    /// reaches it, its space is available at once.
+    pub(super) fn free_page(&mut self, extent: Extent) -> Result<(), Misplaced> {
+        if !self.is_fresh(extent) {
+            return self.free(extent, false);
+        }
+        self.fresh.remove(&extent.offset);
+        self.give_back(&[extent]);
+        Ok(())
+    }
+
     /// Like [`Allocator::place`], each extent as low in the file as it can be, and all of them
     /// ending at or before `ceiling`; `None` (and nothing taken) when they do not all fit.
     pub(super) fn place_below(&mut self, sizes: &[u64], ceiling: u64) -> Option<Vec<u64>> {
@@ -151,6 +235,21 @@ impl Allocator {
         self.allocated_bytes += placed_bytes;
         self.allocated_since_begin_bytes += placed_bytes;
         Some(runs.iter().map(|run| run.offset).collect())
+    }
+
+    /// Like [`Allocator::place`], but behind all that is allocated.
+    pub(super) fn place_behind(&mut self, sizes: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
+        let bytes: u64 = sizes.iter().sum();
+        if self.end + bytes > self.file_bytes {
+            return Err(NeedsGrowth { bytes });
+        }
+        let run = Extent { offset: self.end, len: bytes };
+        self.end = run.end();
+        let mut offsets = Vec::with_capacity(sizes.len());
+        push_offsets(sizes, run, &mut offsets);
+        self.allocated_bytes += bytes;
+        self.allocated_since_begin_bytes += bytes;
+        Ok(offsets)
     }
 
     /// Makes extents available again that were placed and to which nothing ever referred.
@@ -214,6 +313,7 @@ impl Allocator {
         for (_, list) in &mut self.held {
             claimed_bytes += list.take_range(extent);
         }
+        claimed_bytes += self.kept.take_range(extent);
         self.allocated_bytes += claimed_bytes;
         Ok(claimed_bytes)
     }
@@ -223,6 +323,8 @@ impl Allocator {
     pub(super) fn begin_checkpoint(&mut self) {
         let current = std::mem::take(&mut self.current);
         self.closing.append(current);
+        self.fresh.clear();
+        self.is_in_checkpoint = true;
         self.allocated_since_begin_bytes = 0;
     }
 
@@ -233,10 +335,17 @@ impl Allocator {
         self.finishing = std::mem::take(&mut self.closing);
         self.finishing.append(self.list_blocks.clone());
         let held = self.held.iter().flat_map(|(_, list)| list.list().iter());
+        let kept = self.kept.list();
+        let reached_end = match self.reaches.is_empty() {
+            true => None,
+            false => self.finishing.iter().flat_map(|extent| self.split(extent).0).last(),
+        };
+        let kept_end = [kept.last(), reached_end].iter().flatten().map(Extent::end).max();
         FreeSnapshot {
             available: self.available.list().iter().collect(),
-            freed: self.finishing.iter().chain(held).collect(),
+            freed: self.finishing.iter().chain(held).chain(kept.iter()).collect(),
             end: self.end,
+            kept_end: kept_end.unwrap_or(FIRST_EXTENT),
         }
     }
 
@@ -260,11 +369,87 @@ impl Allocator {
         unread: Generation,
     ) {
         let finishing = std::mem::take(&mut self.finishing);
+        self.is_in_checkpoint = false;
         self.list_blocks = list_blocks;
-        self.held.push((generation, finishing.into()));
+        self.hold_or_keep(finishing, generation);
         self.allocated_bytes = self.allocated_since_begin_bytes;
         self.unread = unread;
         self.release_unpinned();
+    }
+
+    /// What nobody but checkpoints before `generation` may reach is held for those that are read, or
+    /// kept for those that are named.
+    fn hold_or_keep(&mut self, freed: ExtentList, generation: Generation) {
+        if self.reaches.is_empty() {
+            self.held.push((generation, freed.into()));
+            return;
+        }
+        let mut held = AvailableExtents::default();
+        for extent in freed.iter() {
+            let (reached, rest) = self.split(extent);
+            let kept = reached.into_iter().all(|extent| self.kept.insert(extent).is_ok());
+            let held = rest.into_iter().all(|extent| held.insert(extent).is_ok());
+            assert!(kept && held, "what was freed once is in no other list");
+        }
+        self.held.push((generation, held));
+    }
+
+    /// What of `extent` some named checkpoint reaches, and what none does.
+    fn split(&self, extent: Extent) -> (Vec<Extent>, Vec<Extent>) {
+        let (mut reached, mut rest) = (Vec::new(), vec![extent]);
+        for reach in &self.reaches {
+            for part in std::mem::take(&mut rest) {
+                reach.split(part, &mut reached, &mut rest);
+            }
+        }
+        (reached, rest)
+    }
+
+    /// Whether a named checkpoint reaches some of `extent`.
+    pub(super) fn is_kept(&self, extent: Extent) -> bool {
+        !self.reaches.is_empty() && !self.split(extent).0.is_empty()
+    }
+
+    /// More checkpoints are about to be named: what they reach is not released.
+    pub(super) fn add_reaches(&mut self, reaches: &[Reach]) {
+        for reach in reaches {
+            if self.reaches.iter().all(|known| known.generation != reach.generation) {
+                self.reaches.push(reach.clone());
+            }
+        }
+    }
+
+    /// The naming failed: these are named, and no others.
+    pub(super) fn forget_reaches_but(&mut self, generations: &[Generation]) {
+        self.reaches.retain(|reach| generations.contains(&reach.generation));
+    }
+
+    /// The named checkpoints as the durable superblock `generation` has them. What only others
+    /// reached is released, unless somebody reads a checkpoint before.
+    pub(super) fn set_reaches(&mut self, reaches: Vec<Reach>, generation: Generation) {
+        self.reaches = reaches;
+        let kept = std::mem::take(&mut self.kept);
+        self.hold_or_keep(kept.list().clone(), generation);
+        self.release_unpinned();
+    }
+
+    /// After opening: the free list does not tell what named checkpoints reach.
+    pub(super) fn keep_available(&mut self) {
+        if self.reaches.is_empty() {
+            return;
+        }
+        for extent in self.available.list().clone().iter() {
+            for reached in self.split(extent).0 {
+                self.available.take_range(reached);
+                let kept = self.kept.insert(reached);
+                assert!(kept.is_ok(), "the extents of a list are disjoint");
+            }
+        }
+    }
+
+    /// Bytes that are free but for named checkpoints.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.kept.list().bytes()
     }
 
     /// After opening: readers in other processes may reach older checkpoints than `generation`,
@@ -304,6 +489,33 @@ impl Allocator {
         if let Some(tail) = self.available.take_tail(self.end) {
             self.end = tail.offset;
         }
+    }
+
+    /// From now on everything is placed as low as it can be, until [`Allocator::end_compaction`].
+    pub(super) fn begin_compaction(&mut self) {
+        self.compactions += 1;
+    }
+
+    /// Ends one compaction.
+    pub(super) fn end_compaction(&mut self) {
+        self.compactions = self.compactions.saturating_sub(1);
+    }
+
+    /// Where the available extents below which more than `spare_bytes` are available begin: the
+    /// place from which on it pays to close gaps. None when there is no such place.
+    pub(super) fn first_gap(&self, spare_bytes: u64) -> Option<u64> {
+        let mut sum_bytes = 0;
+        self.available.list().iter().find_map(|extent| {
+            sum_bytes += extent.len;
+            (sum_bytes > spare_bytes).then_some(extent.offset)
+        })
+    }
+
+    /// How many bytes below `ceiling` are available in extents of at least `least_bytes`.
+    pub(super) fn available_below(&self, ceiling: u64, least_bytes: u64) -> u64 {
+        let below = self.available.list().iter().take_while(|extent| extent.offset < ceiling);
+        let lens = below.map(|extent| extent.end().min(ceiling) - extent.offset);
+        lens.filter(|len| *len >= least_bytes).sum()
     }
 
     /// Keeps every extent that the checkpoint `generation` reaches from being reused. It must be
@@ -346,7 +558,12 @@ impl Allocator {
     /// How many extents the free list of the checkpoint that is being made has at most.
     pub(super) fn free_count_max(&self) -> usize {
         let held: usize = self.held.iter().map(|(_, list)| list.list().count()).sum();
-        self.available.list().count() + self.closing.count() + self.list_blocks.count() + held
+        let kept = self.kept.list().count();
+        self.available.list().count()
+            + self.closing.count()
+            + self.list_blocks.count()
+            + held
+            + kept
     }
 
     /// The blocks of the durable free list.
@@ -357,17 +574,21 @@ impl Allocator {
     /// Every list of extents that are neither in use nor available.
     pub(super) fn pending(&self) -> impl Iterator<Item = &ExtentList> {
         let held = self.held.iter().map(|(_, list)| list.list());
-        [&self.current, &self.closing, &self.finishing].into_iter().chain(held)
+        [&self.current, &self.closing, &self.finishing, self.kept.list()].into_iter().chain(held)
     }
 
     /// Bytes freed and not yet released.
     pub(super) fn pending_bytes(&self) -> u64 {
-        self.pending().map(ExtentList::bytes).sum()
+        self.pending().map(ExtentList::bytes).sum::<u64>() - self.kept_bytes()
     }
 
     /// Bytes in use: referred to by somebody, or about to be.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.end - FIRST_EXTENT - self.available.list().bytes() - self.pending_bytes()
+        self.end
+            - FIRST_EXTENT
+            - self.available.list().bytes()
+            - self.pending_bytes()
+            - self.kept_bytes()
     }
 
     /// Bytes taken since the last finished checkpoint began.

@@ -361,3 +361,92 @@ fn pinned_checkpoint_keeps_its_extents_through_later_ones() {
     space.unpin(Generation(1));
     assert_eq!(space.available().bytes(), 512);
 }
+
+#[test]
+fn free_page_is_available_at_once_only_between_checkpoints() {
+    let mut allocator = Allocator::new(
+        ExtentList::default(),
+        ExtentList::default(),
+        FIRST_EXTENT,
+        FIRST_EXTENT + (1 << 20),
+    );
+    let place = |allocator: &mut Allocator| {
+        let offset = allocator.place_pages(&[1024]).unwrap()[0];
+        Extent { offset, len: 1024 }
+    };
+    let is_available = |allocator: &Allocator, extent| allocator.available().overlap(extent);
+    let finish = |allocator: &mut Allocator, generation| {
+        allocator.start_finishing();
+        allocator.release(Generation(generation), ExtentList::default(), UNREAD);
+    };
+    // Placed and freed between two checkpoints.
+    let between = place(&mut allocator);
+    let before = place(&mut allocator);
+    allocator.free_page(between).unwrap();
+    assert!(is_available(&allocator, between).is_some());
+    assert!(allocator.free_page(between).is_err(), "it is free");
+    // Placed before a checkpoint, or during it: the checkpoint may reach it.
+    allocator.begin_checkpoint();
+    let during = place(&mut allocator);
+    allocator.free_page(before).unwrap();
+    allocator.free_page(during).unwrap();
+    finish(&mut allocator, 2);
+    for extent in [before, during] {
+        assert_eq!(is_available(&allocator, extent), None, "{extent:?} after its checkpoint");
+    }
+    // Placed while a checkpoint failed: the next may take over what it wrote.
+    allocator.begin_checkpoint();
+    allocator.start_finishing();
+    allocator.stop_finishing();
+    let failed = place(&mut allocator);
+    allocator.free_page(failed).unwrap();
+    assert_eq!(is_available(&allocator, failed), None);
+    allocator.begin_checkpoint();
+    finish(&mut allocator, 3);
+    assert!(is_available(&allocator, before).is_some() || allocator.end() <= before.offset);
+}
+
+#[test]
+fn named_checkpoint_keeps_what_it_reaches_and_nothing_else() {
+    let unit = |from: u64, units: u64| Extent {
+        offset: FIRST_EXTENT + from * UNIT_BYTES,
+        len: units * UNIT_BYTES,
+    };
+    let mut allocator = Allocator::new(
+        ExtentList::default(),
+        ExtentList::default(),
+        FIRST_EXTENT,
+        FIRST_EXTENT + (1 << 20),
+    );
+    allocator.place(&[20 * UNIT_BYTES]).unwrap();
+    // At the first named checkpoint units 5..8 are free, at the second 0..2 are.
+    let reach = |generation, free: Extent, end: Extent| Reach {
+        generation: Generation(generation),
+        free: [free].into_iter().collect(),
+        end: end.end(),
+    };
+    let first = reach(2, unit(5, 3), unit(0, 12));
+    let second = reach(3, unit(0, 2), unit(0, 4));
+    allocator.add_reaches(&[first, second.clone()]);
+    assert!(allocator.is_kept(unit(4, 2)) && !allocator.is_kept(unit(5, 3)));
+    allocator.begin_checkpoint();
+    allocator.free(unit(0, 16), true).unwrap();
+    let freed = allocator.start_finishing();
+    assert_eq!(freed.kept_end, unit(0, 12).end());
+    allocator.release(Generation(4), ExtentList::default(), UNREAD);
+    let available: Vec<_> = allocator.available().iter().collect();
+    assert_eq!(available, [unit(5, 3), unit(12, 4)]);
+    assert_eq!(allocator.kept_bytes(), 9 * UNIT_BYTES);
+    assert_eq!(allocator.used_bytes(), 4 * UNIT_BYTES);
+    // The first is dropped.
+    allocator.set_reaches(vec![second], Generation(5));
+    let available: Vec<_> = allocator.available().iter().collect();
+    assert_eq!(available, [unit(0, 2), unit(4, 12)]);
+    allocator.set_reaches(Vec::new(), Generation(6));
+    assert_eq!(allocator.kept_bytes(), 0);
+    assert_eq!(allocator.available().iter().collect::<Vec<_>>(), [unit(0, 16)]);
+    // After opening: the free list names what a named checkpoint reaches.
+    allocator.add_reaches(&[reach(7, unit(5, 3), unit(0, 12))]);
+    allocator.keep_available();
+    assert_eq!(allocator.available().iter().collect::<Vec<_>>(), [unit(5, 3), unit(12, 4)]);
+}

@@ -90,7 +90,14 @@ impl Blocks {
     /// [`Error::Corrupt`] when the free list is damaged; [`Error::Io`].
     pub fn space_of(&self, superblock: &Superblock) -> Result<SpaceMap> {
         let list = self.read_free_list(superblock)?;
-        let (free, list_blocks) = (list.extents, list.blocks);
+        let (free, mut list_blocks) = (list.extents, list.blocks);
+        if let Some(names) = superblock.names
+            && let Err(other) = list_blocks.insert(names.extent())
+        {
+            let found = format!("{}..{} another's", other.offset, other.end());
+            let what = "place of the list of named checkpoints";
+            return Err(self.corrupt(names.offset(), what, "its own", found));
+        }
         Ok(SpaceMap { free, list_blocks, ..self.unknown_space(superblock.end) })
     }
 
@@ -111,11 +118,16 @@ impl Blocks {
     pub fn space_now(&self) -> SpaceMap {
         let state = self.state.lock();
         let allocator = &state.allocator;
+        let mut list_blocks = allocator.list_blocks().clone();
+        if let Some(names) = state.superblock.names {
+            let joined = list_blocks.insert(names.extent());
+            debug_assert!(joined.is_ok(), "lists lie in places of their own");
+        }
         SpaceMap {
             file: Arc::clone(self.label()),
             end: allocator.end(),
             free: allocator.available().clone(),
-            list_blocks: allocator.list_blocks().clone(),
+            list_blocks,
             pending: allocator.pending().cloned().collect(),
             reached: ExtentList::default(),
             kept: Vec::new(),

@@ -31,12 +31,25 @@ pub enum BlockKind {
     OverflowList = 4,
     /// A part of a checkpoint's free list.
     FreeList = 5,
+    /// The named checkpoints.
+    CheckpointList = 6,
 }
 
 impl BlockKind {
     /// Every kind.
-    pub const ALL: [BlockKind; 5] =
-        [Self::Leaf, Self::Internal, Self::Overflow, Self::OverflowList, Self::FreeList];
+    pub const ALL: [BlockKind; 6] = [
+        Self::Leaf,
+        Self::Internal,
+        Self::Overflow,
+        Self::OverflowList,
+        Self::FreeList,
+        Self::CheckpointList,
+    ];
+
+    /// Whether it is a page of a tree.
+    pub const fn is_page(self) -> bool {
+        matches!(self, Self::Leaf | Self::Internal)
+    }
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
@@ -50,6 +63,7 @@ impl BlockKind {
             Self::Overflow => "overflow block",
             Self::OverflowList => "overflow list block",
             Self::FreeList => "free list block",
+            Self::CheckpointList => "checkpoint list block",
         }
     }
 
@@ -60,6 +74,7 @@ impl BlockKind {
             Self::Overflow => "checksum of an overflow block",
             Self::OverflowList => "checksum of an overflow list block",
             Self::FreeList => "checksum of a free list block",
+            Self::CheckpointList => "checksum of a checkpoint list block",
         }
     }
 }

@@ -9,6 +9,7 @@ use super::allocator::{Allocator, Misplaced};
 use super::block_header::{self, BLOCK_HEADER_BYTES, BlockHeader, BlockKind};
 use super::extent::ExtentList;
 use super::file_header::FileHeader;
+use super::names::NamedCheckpoint;
 use super::superblock::{self, Chosen, Slot, Superblock};
 use super::{Address, FIRST_EXTENT};
 use crate::base::error::{Error, Result};
@@ -42,6 +43,8 @@ pub(super) struct Newest {
     pub(super) slot: Slot,
     /// The highest generation that was ever tried.
     pub(super) generation: Generation,
+    /// The named checkpoints that the next one is to have, where they change.
+    pub(super) wanted_names: Option<Vec<NamedCheckpoint>>,
 }
 
 /// What the short mutex guards.
@@ -50,9 +53,11 @@ pub(super) struct State {
     pub(super) allocator: Allocator,
     /// The newest superblock that is durable in both slots.
     pub(super) superblock: Superblock,
+    /// Its named checkpoints.
+    pub(super) names: Vec<NamedCheckpoint>,
 }
 
-/// How the data file's bytes are used. `used + available + pending` is everything between the
+/// How the data file's bytes are used. `used + available + pending + kept` is everything between the
 /// superblocks and `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpaceUse {
@@ -62,6 +67,8 @@ pub struct SpaceUse {
     pub available_bytes: u64,
     /// Bytes freed that wait for a checkpoint, or for the end of a pin.
     pub pending_bytes: u64,
+    /// Bytes freed that named checkpoints still reach.
+    pub kept_bytes: u64,
     /// The end of the allocated part of the file.
     pub end: u64,
     /// The file's length as far as it is backed by storage; never below `end`.
@@ -93,14 +100,23 @@ impl Blocks {
             id,
             writable,
             stats,
-            newest: Mutex::new(Newest { slot: chosen.slot, generation: superblock.generation }),
+            newest: Mutex::new(Newest {
+                slot: chosen.slot,
+                generation: superblock.generation,
+                wanted_names: None,
+            }),
             growth: Mutex::new(()),
-            state: Mutex::new(State { allocator, superblock }),
+            state: Mutex::new(State { allocator, superblock, names: Vec::new() }),
         };
+        let names = blocks.read_names(&superblock)?;
         if writable {
             let list = blocks.read_free_list(&superblock)?;
             let mut allocator =
                 Allocator::new(list.extents, list.blocks, superblock.end, file_bytes);
+            for named in &names {
+                allocator.add_reaches(&[blocks.reach_of(named)?]);
+            }
+            allocator.keep_available();
             if blocks.is_read_before(superblock.generation) {
                 allocator.hold_everything(superblock.generation);
             }
@@ -111,6 +127,7 @@ impl Blocks {
         } else {
             blocks.narrow_lock(superblock.generation)?;
         }
+        blocks.state.lock().names = names;
         Ok(blocks)
     }
 
@@ -136,6 +153,19 @@ impl Blocks {
     /// [`Error::Corrupt`] when the bytes there are not the block that the address names, or not
     /// of this kind; [`Error::Io`].
     pub fn read(&self, address: &Address, kind: BlockKind) -> Result<Box<[u8]>> {
+        let (block, header) = self.read_stored(address, kind)?;
+        match header.compression {
+            Compression::None => Ok(block.into_boxed_slice()),
+            Compression::Snappy => self.decompress(&block, &header, address),
+        }
+    }
+
+    /// The same as it is stored, with its header.
+    pub(super) fn read_stored(
+        &self,
+        address: &Address,
+        kind: BlockKind,
+    ) -> Result<(Vec<u8>, BlockHeader)> {
         let stored_bytes = address.len_bytes() as usize;
         let mut block = self.buffer(stored_bytes)?;
         if let Err(error) = self.file.read_exact_at(&mut block, address.offset()) {
@@ -153,10 +183,7 @@ impl Blocks {
         self.stats.blocks_read.bump();
         self.stats.block_bytes_read.add(stored_bytes as u64);
         let header = block_header::verify(&block, address, kind, &self.label)?;
-        match header.compression {
-            Compression::None => Ok(block.into_boxed_slice()),
-            Compression::Snappy => self.decompress(&block, &header, address),
-        }
+        Ok((block, header))
     }
 
     fn decompress(
@@ -208,6 +235,27 @@ impl Blocks {
     /// [`Error::Corrupt`] when the space is not in use: the address came from a damaged tree.
     pub fn free(&self, address: &Address) -> Result<()> {
         self.free_for(address, false)
+    }
+
+    /// Gives a page's space up, as [`Blocks::free`] does; at once, if the page was written since the
+    /// last checkpoint was durable and before the next one began: then no checkpoint reaches it.
+    ///
+    /// The caller knows that nobody reads the block, or can come to read it, by this address: the page
+    /// is in memory, or dead, so that nobody has the right to read it in
+    /// (`LoadClaim` in the page layer), and its reference has another address, or leads nowhere.
+    ///
+    /// # Errors
+    /// As [`Blocks::free`].
+    pub fn free_page(&self, address: &Address) -> Result<()> {
+        self.check_writable("free space")?;
+        let freed = self.state.lock().allocator.free_page(address.extent());
+        freed.map_err(|misplaced| self.misplaced(address, misplaced))
+    }
+
+    /// Whether [`Blocks::free_page`] would make the page's space available at once: then nobody may
+    /// read it but with the right to read it in.
+    pub fn is_fresh(&self, address: &Address) -> bool {
+        self.state.lock().allocator.is_fresh(address.extent())
     }
 
     /// Gives the block's space up for the checkpoint that is being made, between its
@@ -323,6 +371,7 @@ impl Blocks {
             used_bytes: allocator.used_bytes(),
             available_bytes: allocator.available().bytes(),
             pending_bytes: allocator.pending_bytes(),
+            kept_bytes: allocator.kept_bytes(),
             end: allocator.end(),
             file_bytes: allocator.file_bytes(),
         }

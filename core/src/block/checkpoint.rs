@@ -38,14 +38,24 @@ impl Blocks {
         self.check_writable("checkpoint it")?;
         let mut newest = self.newest.lock();
 
-        // 1. The free list as it will be, in blocks of its own.
-        let list = self.write_free_list(root.catalog_root)?;
+        // 1. The named checkpoints, if they change, and the free list as it will be, in blocks of their
+        //    own.
+        let old_names = self.state.lock().superblock.names;
+        let written_names =
+            newest.wanted_names.take().map(|names| self.write_names(names)).transpose()?;
+        let undo_names = || {
+            if let Some(written) = &written_names {
+                self.undo_names(written);
+            }
+        };
+        let list = self.write_free_list(root.catalog_root).inspect_err(|_| undo_names())?;
         newest.generation.0 += 1;
         let superblock = Superblock {
             id: self.id(),
             generation: newest.generation,
             end: list.end,
             free_list: list.address,
+            names: written_names.as_ref().map_or(old_names, |written| written.address),
             root,
         };
 
@@ -53,6 +63,7 @@ impl Blocks {
         //    nothing is lost by going back.
         if let Err(error) = self.sync(SyncPoint::CheckpointData) {
             self.undo_free_list(&list.blocks);
+            undo_names();
             return Err(error);
         }
 
@@ -78,6 +89,15 @@ impl Blocks {
             state.superblock = superblock;
             let list_blocks = list.blocks.into_iter().collect();
             state.allocator.release(superblock.generation, list_blocks, unread);
+            if let Some(written) = written_names {
+                state.allocator.set_reaches(written.reaches, superblock.generation);
+                state.names = written.names;
+                // The next checkpoint does without the list before.
+                if let Some(old) = old_names {
+                    let freed = state.allocator.free(old.extent(), false);
+                    debug_assert!(freed.is_ok(), "the list was in use until now");
+                }
+            }
         }
 
         // 6. The file loses a long free tail. A short one is kept to grow into.

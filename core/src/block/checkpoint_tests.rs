@@ -510,6 +510,7 @@ fn new_base(world: &World) -> Vec<u8> {
     // The same database, with the identity of the world's.
     base[..512].copy_from_slice(&world.storage.content("spam")[..512]);
     let superblock = Superblock {
+        names: None,
         id: world.blocks.id(),
         generation: Generation(1),
         end: 12288,

@@ -167,6 +167,7 @@ fn fill(file: &dyn File, label: &Arc<str>) -> Result<()> {
         generation: Generation(1),
         end: FIRST_EXTENT,
         free_list: None,
+        names: None,
         root: CheckpointRoot::default(),
     };
     let slot = superblock.encode();

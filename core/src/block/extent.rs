@@ -60,6 +60,13 @@ impl ExtentList {
         self.iter().next_back()
     }
 
+    /// The extents that share a byte with `extent`, in order, whole.
+    pub(super) fn iter_within(&self, extent: Extent) -> impl Iterator<Item = Extent> + '_ {
+        let first = self.overlap(extent).map_or(extent.end(), |first| first.offset);
+        let range = self.by_offset.range(first..extent.end().max(first));
+        range.map(|(&offset, &len)| Extent { offset, len })
+    }
+
     /// The first extent that shares a byte with `extent`.
     pub(super) fn overlap(&self, extent: Extent) -> Option<Extent> {
         if let Some((&offset, &len)) = self.by_offset.range(..=extent.offset).next_back()

@@ -186,10 +186,15 @@ fn merge(snapshot: &FreeSnapshot) -> (Vec<Extent>, u64) {
             _ => merged.push(extent),
         }
     }
-    match merged.pop_if(|last| last.end() == snapshot.end) {
-        Some(tail) => (merged, tail.offset),
-        None => (merged, snapshot.end),
+    let Some(tail) = merged.pop_if(|last| last.end() == snapshot.end) else {
+        return (merged, snapshot.end);
+    };
+    // What a named checkpoint reaches lies before the end.
+    let end = tail.offset.max(snapshot.kept_end);
+    if end > tail.offset {
+        merged.push(Extent { offset: tail.offset, len: end - tail.offset });
     }
+    (merged, end)
 }
 
 /// The payloads of the blocks of a list, each filling its block, the links still zero; `None`
@@ -294,7 +299,10 @@ mod tests {
             available: vec![extent(0, 10), extent(20, 10), extent(50, 10)],
             freed: vec![extent(10, 10), extent(45, 5), extent(60, 4)],
             end: 64,
+            kept_end: 0,
         };
         assert_eq!(merge(&snapshot), (vec![extent(0, 30)], 45));
+        let kept = FreeSnapshot { kept_end: 55, ..snapshot };
+        assert_eq!(merge(&kept), (vec![extent(0, 30), extent(45, 10)], 55));
     }
 }

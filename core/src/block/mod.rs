@@ -27,11 +27,13 @@ mod available;
 mod block_header;
 mod blocks;
 mod checkpoint;
+mod compaction;
 mod create;
 mod extent;
 mod file_header;
 mod foreign;
 mod free_list;
+mod names;
 pub mod overflow;
 mod superblock;
 #[cfg(test)]
@@ -42,9 +44,11 @@ pub use address::{ADDRESS_BYTES_MAX, Address};
 pub use audit::SpaceMap;
 pub use block_header::{BLOCK_HEADER_BYTES, BlockHeader, BlockKind, PAYLOAD_BYTES_MAX};
 pub use blocks::{Blocks, SpaceUse};
+pub use compaction::{Compaction, Destination};
 pub use create::{NewDatabase, create, prepare, remove_leftovers};
 pub use extent::Extent;
 pub use file_header::MAGIC;
+pub use names::{CHECKPOINT_NAME_BYTES_MAX, NamedCheckpoint};
 pub use superblock::{CheckpointRoot, Superblock};
 pub use write::NewBlock;
 

@@ -5,7 +5,7 @@
 
 use super::block_header::{BLOCK_HEADER_BYTES, BlockKind};
 use super::extent::Extent;
-use super::{ADDRESS_BYTES_MAX, Address, Blocks, NewBlock};
+use super::{ADDRESS_BYTES_MAX, Address, Blocks, Destination, NewBlock};
 use crate::base::codec::{Reader, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
@@ -112,13 +112,18 @@ fn write_pieces(
         let batch: Vec<_> = batch.chunks(PIECE_BYTES).map(piece).collect();
         written.append(&mut blocks.write(&batch)?);
     }
-    let mut list = Vec::with_capacity(4 + written.len() * ADDRESS_BYTES_MAX);
-    list.extend_from_slice(&(written.len() as u32).to_le_bytes());
-    for address in written.iter() {
-        address.encode(&mut list);
-    }
+    let list = encode_list(written);
     let list = NewBlock::new(BlockKind::OverflowList, table, Compression::None, &list);
     Ok((Shape::Pieces, write_one(blocks, list)?))
+}
+
+fn encode_list(pieces: &[Address]) -> Vec<u8> {
+    let mut list = Vec::with_capacity(4 + pieces.len() * ADDRESS_BYTES_MAX);
+    list.extend_from_slice(&(pieces.len() as u32).to_le_bytes());
+    for address in pieces {
+        address.encode(&mut list);
+    }
+    list
 }
 
 fn write_one(blocks: &Blocks, block: NewBlock<'_>) -> Result<Address> {
@@ -180,6 +185,63 @@ fn read_each(
 /// As [`Blocks::read`] (the list of pieces is read) and [`Blocks::free`].
 pub fn free_value(blocks: &Blocks, value: &OverflowRef) -> Result<()> {
     addresses(blocks, value)?.iter().try_for_each(|address| blocks.free(address))
+}
+
+/// Copies a value to another place; none, and nothing is written, when there is no room there for some
+/// of it. The copy is not durable before a sync, and the original is as it was.
+///
+/// # Errors
+/// As [`Blocks::read`] and [`Blocks::write`].
+pub fn copy_value(
+    blocks: &Blocks,
+    table: TableId,
+    value: &OverflowRef,
+    destination: Destination,
+) -> Result<Option<OverflowRef>> {
+    let originals = pieces(blocks, value)?;
+    let mut copies = Vec::with_capacity(originals.len());
+    let copied = copy_pieces(blocks, table, value, (&originals, destination), &mut copies);
+    if !matches!(copied, Ok(Some(_))) {
+        let extents: Vec<Extent> = copies.iter().map(Address::extent).collect();
+        blocks.give_back(&extents);
+    }
+    copied
+}
+
+fn copy_pieces(
+    blocks: &Blocks,
+    table: TableId,
+    value: &OverflowRef,
+    (originals, destination): (&[Address], Destination),
+    copies: &mut Vec<Address>,
+) -> Result<Option<OverflowRef>> {
+    for batch in originals.chunks(BATCH_PIECES) {
+        let batch = blocks.copy(batch, BlockKind::Overflow, destination)?;
+        let count = batch.len();
+        let before = copies.len();
+        copies.extend(batch.into_iter().flatten());
+        if copies.len() < before + count {
+            return Ok(None);
+        }
+    }
+    let Some(first) = copies.first() else { return Ok(None) };
+    if value.shape == Shape::Whole {
+        return Ok(Some(OverflowRef { address: *first, ..*value }));
+    }
+    let list = encode_list(copies);
+    let list = NewBlock::new(BlockKind::OverflowList, table, Compression::None, &list);
+    let address = match destination {
+        Destination::End => Some(write_one(blocks, list)?),
+        Destination::Below | Destination::Before(_) => {
+            let ceiling = match destination {
+                Destination::Before(ceiling) => ceiling,
+                _ => value.address.offset(),
+            };
+            let placed = blocks.write_below(&[list], ceiling)?;
+            placed.and_then(|mut placed| placed.pop())
+        }
+    };
+    Ok(address.map(|address| OverflowRef { address, ..*value }))
 }
 
 /// Every block of a value, to claim or to verify.

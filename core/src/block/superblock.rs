@@ -34,6 +34,8 @@ pub struct Superblock {
     pub end: u64,
     /// The first block of the free list; without one, no space below `end` is free.
     pub free_list: Option<Address>,
+    /// The list of named checkpoints, if there are any.
+    pub names: Option<Address>,
     /// What the layers above keep in it.
     pub root: CheckpointRoot,
 }
@@ -169,13 +171,19 @@ impl Superblock {
         out.extend_from_slice(&self.root.next_table.0.to_le_bytes());
         out.extend_from_slice(&self.root.catalog_level.to_le_bytes());
         out.extend_from_slice(&self.root.log_through.0.to_le_bytes());
+        Address::encode_fixed(self.names.as_ref(), &mut out);
         out.resize(SLOT_BYTES - 4, 0);
         out.extend_from_slice(&crc32(&out).to_le_bytes());
         out
     }
 
     /// Reads a slot's bytes.
-    fn decode(bytes: &[u8], id: DatabaseId, slot: Slot, file: &Arc<str>) -> Result<Self> {
+    pub(super) fn decode(
+        bytes: &[u8],
+        id: DatabaseId,
+        slot: Slot,
+        file: &Arc<str>,
+    ) -> Result<Self> {
         let corrupt = |what, expected: String, found: String| {
             Error::corrupt(file, slot.offset(), what, expected, found)
         };
@@ -202,11 +210,12 @@ impl Superblock {
         if reader.array()? != SLOT_MAGIC {
             return None;
         }
-        let superblock = Self {
+        let mut superblock = Self {
             id: DatabaseId(reader.array()?),
             generation: Generation(reader.u64()?),
             end: reader.u64()?,
             free_list: Address::decode_fixed(&mut reader)?,
+            names: None,
             root: CheckpointRoot {
                 catalog_root: Address::decode_fixed(&mut reader)?,
                 catalog_rows: reader.u64()?,
@@ -217,6 +226,7 @@ impl Superblock {
                 log_through: Lsn(reader.u64()?),
             },
         };
+        superblock.names = Address::decode_fixed(&mut reader)?;
         let end_fits = (FIRST_EXTENT..=FILE_BYTES_MAX).contains(&superblock.end)
             && superblock.end.is_multiple_of(UNIT_BYTES)
             && superblock.generation.0 < COUNT_MAX;
@@ -226,7 +236,7 @@ impl Superblock {
             && root.log_through.0 < COUNT_MAX
             && root.catalog_rows <= ROWS_MAX
             && root.next_table.0 <= TABLES_MAX;
-        let inside = [superblock.free_list, superblock.root.catalog_root]
+        let inside = [superblock.free_list, superblock.names, superblock.root.catalog_root]
             .iter()
             .flatten()
             .all(|address| address.extent().end() <= superblock.end);
@@ -247,6 +257,7 @@ mod tests {
             generation: Generation(generation),
             end: FIRST_EXTENT + 4096,
             free_list: Address::new(FIRST_EXTENT, 100, 1),
+            names: Address::new(FIRST_EXTENT + 2048, 200, 3),
             root: CheckpointRoot {
                 catalog_root: Address::new(FIRST_EXTENT + 512, 1000, 2),
                 catalog_rows: 3,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{ErrorKind, IoSlice};
 
-use super::allocator::NeedsGrowth;
+use super::allocator::{Allocator, NeedsGrowth};
 use super::block_header::{BLOCK_HEADER_BYTES, BlockHeader, BlockKind, PAYLOAD_BYTES_MAX};
 use super::blocks::Blocks;
 use super::extent::Extent;
@@ -13,7 +13,7 @@ use crate::base::ids::TableId;
 use crate::base::options::Compression;
 
 /// The most blocks in one vectored write: three parts each stay under what systems accept.
-const WRITE_BLOCKS_MAX: usize = 300;
+pub(super) const WRITE_BLOCKS_MAX: usize = 300;
 
 /// The file grows by an eighth of itself, within these bounds.
 const GROWTH_BYTES_LEAST: u64 = 64 << 10;
@@ -86,7 +86,12 @@ impl Blocks {
     pub fn write(&self, batch: &[NewBlock<'_>]) -> Result<Vec<Address>> {
         self.check_writable("write blocks")?;
         let payloads = self.compress(batch)?;
-        let offsets = self.place(&stored_sizes(&payloads))?;
+        let sizes = stored_sizes(&payloads);
+        // The log names long values, so these outlive their leaf in the eyes of a recovery.
+        let offsets = match batch.iter().all(|block| block.kind.is_page()) {
+            true => self.place_growing(&sizes, Allocator::place_pages)?,
+            false => self.place(&sizes)?,
+        };
         self.store(batch, payloads, &offsets)
     }
 
@@ -135,8 +140,21 @@ impl Blocks {
 
     /// Places extents of `sizes`, growing the file as often as it takes.
     pub(super) fn place(&self, sizes: &[u64]) -> Result<Vec<u64>> {
+        self.place_growing(sizes, Allocator::place)
+    }
+
+    /// Places extents of `sizes` behind all that is allocated.
+    pub(super) fn place_behind(&self, sizes: &[u64]) -> Result<Vec<u64>> {
+        self.place_growing(sizes, Allocator::place_behind)
+    }
+
+    fn place_growing(
+        &self,
+        sizes: &[u64],
+        place: impl Fn(&mut Allocator, &[u64]) -> Result<Vec<u64>, NeedsGrowth>,
+    ) -> Result<Vec<u64>> {
         loop {
-            let placed = self.state.lock().allocator.place(sizes);
+            let placed = place(&mut self.state.lock().allocator, sizes);
             match placed {
                 Ok(offsets) => return Ok(offsets),
                 Err(needs) => self.grow(needs)?,
@@ -215,12 +233,24 @@ impl Blocks {
             }
             parts.retain(|part| !part.is_empty());
             let Some(first) = run.first() else { continue };
-            self.file
-                .write_all_at(&parts, first.address.offset())
-                .map_err(|error| self.write_error(error, written_bytes))?;
-            self.stats.blocks_written.add(run.len() as u64);
-            self.stats.block_bytes_written.add(written_bytes);
+            self.write_parts(&parts, first.address.offset(), run.len(), written_bytes)?;
         }
+        Ok(())
+    }
+
+    /// Writes `count` blocks that lie side by side from `offset` on.
+    pub(super) fn write_parts(
+        &self,
+        parts: &[IoSlice<'_>],
+        offset: u64,
+        count: usize,
+        written_bytes: u64,
+    ) -> Result<()> {
+        self.file
+            .write_all_at(parts, offset)
+            .map_err(|error| self.write_error(error, written_bytes))?;
+        self.stats.blocks_written.add(count as u64);
+        self.stats.block_bytes_written.add(written_bytes);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::base::error::Result;
 use crate::base::ids::TxnId;
 use crate::block::{Address, BlockKind, UNIT_BYTES};
 use crate::format::{PageImage, Tag};
-use crate::page::{PageRef, State, UpdateKind};
+use crate::page::{PageRef, State};
 use crate::reconcile::ChildCell;
 use crate::sync::epoch::{self, Guard};
 
@@ -45,9 +45,8 @@ impl Tree {
         for entry in (0..leaf.entry_count()).filter_map(|number| leaf.entry(number)) {
             let chain = std::iter::successors(Some(entry.newest()), |update| update.older());
             // A rollback has freed what it marked.
-            let long = chain.filter(|update| {
-                update.kind() == UpdateKind::Overflow && update.txn() != TxnId::ABORTED
-            });
+            let long =
+                chain.filter(|update| update.kind().is_long() && update.txn() != TxnId::ABORTED);
             out.extend(long.map(|update| update.bytes().to_vec()));
         }
         latched.evict(&self.shared.hazards);

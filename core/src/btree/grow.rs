@@ -60,7 +60,7 @@ impl Tree {
         }
         drop(structure);
         match old_address {
-            Some(address) => self.shared.blocks.free(&address),
+            Some(address) => self.shared.blocks.free_page(&address),
             None => Ok(()),
         }
     }
@@ -164,7 +164,7 @@ impl Tree {
     /// read, so what could go wrong is said by the next `verify`, and the space is lost till then.
     pub(super) fn forget_block(&self, address: Option<crate::block::Address>) {
         if let Some(address) = address
-            && let Err(error) = self.shared.blocks.free(&address)
+            && let Err(error) = self.shared.blocks.free_page(&address)
         {
             tracing::warn!(%error, "a replaced page's block could not be freed");
         }

@@ -204,14 +204,20 @@ impl Tree {
             (Some(replaced), Writer::Checkpoint { .. }) => {
                 self.shared.blocks.free_in_checkpoint(&replaced)
             }
-            (Some(replaced), Writer::Eviction) => self.shared.blocks.free(&replaced),
+            (Some(replaced), Writer::Eviction) => self.shared.blocks.free_page(&replaced),
             (None, _) => Ok(()),
         }
     }
 
     /// Marks every reference on the way to `key` that has more than `level` levels below dirty: an
     /// address down there changed.
-    fn mark_above_dirty(&self, level: u8, key: &[u8], _structure: &Structure<'_>, guard: &Guard) {
+    pub(super) fn mark_above_dirty(
+        &self,
+        level: u8,
+        key: &[u8],
+        _structure: &Structure<'_>,
+        guard: &Guard,
+    ) {
         let mut reference: &PageRef = &self.root;
         while reference.level() > level
             && let State::Index(index) = reference.state(guard)

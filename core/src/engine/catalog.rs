@@ -11,7 +11,7 @@ use crate::btree::{LEVELS_MAX, Position, Shared, Tree};
 use crate::checkpoint::TreeRoot;
 use crate::page::{Everything, Home, UpdateKind, ValueRef};
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, RwLock};
+use crate::sync::{Arc, RwLock, Weak};
 
 /// A table that exists.
 #[derive(Debug)]
@@ -136,6 +136,34 @@ impl Entry {
     }
 }
 
+/// The tables that the catalog `tree` has.
+///
+/// # Errors
+/// [`Error::Corrupt`] when a row makes no sense; what reading pages gives.
+pub(super) fn entries(tree: &Tree, next_table: TableId, label: &Arc<str>) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut ids = HashSet::new();
+    let mut position = Position::new(tree.shared().new_pin());
+    while position.next(tree, &Everything)? {
+        let bytes = match position.value() {
+            Some(ValueRef::Inline(bytes)) => bytes,
+            _ => &[],
+        };
+        // What is counted and freed by id must be one table's.
+        let makes_sense = |entry: &Entry| {
+            position.key() == Some(entry.name.as_bytes())
+                && (TableId::FIRST..next_table).contains(&entry.id)
+                && ids.insert(entry.id)
+        };
+        let entry = Entry::decode(bytes).filter(makes_sense).ok_or_else(|| {
+            let name = String::from_utf8_lossy(position.key().unwrap_or_default()).into_owned();
+            Error::corrupt(label, 0, "entry of the catalog", "a table", name)
+        })?;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
 /// The tables of an open database.
 #[derive(Debug)]
 pub(super) struct Catalog {
@@ -143,11 +171,13 @@ pub(super) struct Catalog {
     /// so that no tree goes away under it.
     tables: RwLock<HashMap<String, Arc<Table>>>,
     tree: Tree,
+    /// The trees of open views of older checkpoints, for eviction. Lock order: after `tables`.
+    views: RwLock<Vec<Weak<Tree>>>,
 }
 
 impl Catalog {
     pub(super) fn new(tree: Tree) -> Self {
-        Self { tables: RwLock::new(HashMap::new()), tree }
+        Self { tables: RwLock::new(HashMap::new()), tree, views: RwLock::new(Vec::new()) }
     }
 
     pub(super) fn tree(&self) -> &Tree {
@@ -162,27 +192,27 @@ impl Catalog {
         label: &Arc<str>,
     ) -> Result<TableId> {
         let mut greatest = TableId::CATALOG;
-        let mut ids = HashSet::new();
-        let mut position = Position::new(shared.new_pin());
-        while position.next(&self.tree, &Everything)? {
-            let bytes = match position.value() {
-                Some(ValueRef::Inline(bytes)) => bytes,
-                _ => &[],
-            };
-            // What is counted and freed by id must be one table's.
-            let makes_sense = |entry: &Entry| {
-                position.key() == Some(entry.name.as_bytes())
-                    && (TableId::FIRST..next_table).contains(&entry.id)
-                    && ids.insert(entry.id)
-            };
-            let entry = Entry::decode(bytes).filter(makes_sense).ok_or_else(|| {
-                let name = String::from_utf8_lossy(position.key().unwrap_or_default()).into_owned();
-                Error::corrupt(label, 0, "entry of the catalog", "a table", name)
-            })?;
+        for entry in entries(&self.tree, next_table, label)? {
             greatest = greatest.max(entry.id);
             self.insert(entry, shared);
         }
         Ok(greatest)
+    }
+
+    /// Lets eviction know the trees of a view; it forgets them when they are gone.
+    pub(super) fn add_view<'t>(&self, trees: impl IntoIterator<Item = &'t Arc<Tree>>) {
+        let mut views = self.views.write();
+        views.retain(|tree| tree.strong_count() > 0);
+        views.extend(trees.into_iter().map(Arc::downgrade));
+    }
+
+    /// As [`with_trees`](Self::with_trees), with those of views behind them.
+    pub(super) fn with_all_trees<R>(&self, visit: impl FnOnce(&[Arc<Tree>]) -> R) -> R {
+        self.with_trees(|trees| {
+            let views: Vec<Arc<Tree>> =
+                self.views.read().iter().filter_map(Weak::upgrade).collect();
+            if views.is_empty() { visit(trees) } else { visit(&[trees, &views].concat()) }
+        })
     }
 
     /// Adds the table that `entry` describes, unless there is one of its name. Returns its handle.

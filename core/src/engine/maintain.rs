@@ -105,7 +105,7 @@ impl Inner {
             return Ok(Step { evicted: 0, went_round: true });
         };
         // The catalog's lock keeps the trees from being dropped.
-        self.catalog.with_trees(|trees| self.clock.step(trees))
+        self.catalog.with_all_trees(|trees| self.clock.step(trees))
     }
 
     /// After an operation: rings for the evictor, helps it, or does its work where there is none.

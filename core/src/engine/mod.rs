@@ -9,6 +9,8 @@ mod background;
 mod bell;
 mod catalog;
 mod check;
+mod checkpoints;
+mod compact;
 mod edges;
 mod events;
 #[cfg(feature = "internals")]
@@ -18,12 +20,16 @@ mod open;
 mod replay;
 mod session;
 mod tables;
+mod view;
 
 use catalog::Catalog;
 pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
+pub use checkpoints::{CheckpointInfo, LATEST_CHECKPOINT};
+pub use compact::{CompactProgress, CompactReport, CompactStage};
 pub use events::Listener;
 pub use session::{Bulk, Cached, Isolation, Session};
+pub use view::{Checkpoint, CheckpointTable};
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};
@@ -68,6 +74,10 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     /// One checkpoint, or drop of a table, at a time. Counts the checkpoints.
     checkpointing: Mutex<u32>,
+    /// One compaction at a time. Comes before `checkpointing`.
+    compacting: Mutex<()>,
+    /// Who reads which named checkpoint. A leaf of the lock order but for the block layer's.
+    checkpoint_uses: Mutex<checkpoints::Uses>,
     /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
     unfinished: AtomicBool,
     bell: Arc<bell::Bell>,
@@ -132,6 +142,7 @@ impl Engine {
     /// [`Error::Full`]; what the disk gives, which sticks.
     pub fn checkpoint(&self) -> Result<()> {
         self.inner.check_writable("take a checkpoint")?;
+        let _gate = self.inner.enter()?;
         self.inner.checkpoint()
     }
 
@@ -141,6 +152,7 @@ impl Engine {
     /// What the disk gives, which sticks.
     pub fn sync(&self) -> Result<()> {
         self.inner.check_writable("sync")?;
+        let _gate = self.inner.enter()?;
         match self.inner.committer.log() {
             Some(_) => self.inner.committer.sync(crate::io::SyncPoint::Background),
             None => self.inner.checkpoint(),

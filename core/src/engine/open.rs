@@ -163,6 +163,8 @@ impl Engine {
             gate: RwLock::new(false),
             closed: AtomicBool::new(false),
             checkpointing: Mutex::new(0),
+            compacting: Mutex::new(()),
+            checkpoint_uses: Mutex::default(),
             unfinished: AtomicBool::new(false),
             bell,
             events: super::events::Events::default(),
@@ -245,7 +247,8 @@ pub(super) fn has_log(storage: &dyn Storage, name: &str) -> Result<bool> {
     Ok(!segments(storage, name)?.is_empty())
 }
 
-fn catalog_tree(superblock: &Superblock, shared: &Shared) -> Result<Tree> {
+/// The catalog of the checkpoint that `superblock` was written for.
+pub(super) fn catalog_tree(superblock: &Superblock, shared: &Shared) -> Result<Tree> {
     let root = superblock.root;
     let level = u8::try_from(root.catalog_level).ok().filter(|level| *level <= LEVELS_MAX);
     let level = level.ok_or_else(|| {

@@ -383,7 +383,7 @@ fn view_of<'v>(
     }
 }
 
-fn load_long_value(tree: &Tree, reference: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn load_long_value(tree: &Tree, reference: &[u8]) -> Result<Vec<u8>> {
     let blocks = &tree.shared().blocks;
     let value = OverflowRef::decode(&mut Reader::new(reference)).ok_or_else(|| {
         Error::corrupt(blocks.label(), 0, "reference of a long value", "an address", "none")

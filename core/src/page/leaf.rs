@@ -145,7 +145,7 @@ impl<'p> ValueRef<'p> {
     fn of_update(update: &'p Update) -> Option<Self> {
         match update.kind() {
             UpdateKind::Inline => Some(Self::Inline(update.bytes())),
-            UpdateKind::Overflow => Some(Self::Overflow(update.bytes())),
+            UpdateKind::Overflow | UpdateKind::Moved => Some(Self::Overflow(update.bytes())),
             UpdateKind::Tombstone => None,
         }
     }
@@ -351,6 +351,8 @@ pub struct Newest<'p> {
     pub txn: Option<TxnId>,
     /// The value, unless the newest version deletes the key, or there is none.
     pub value: Option<ValueRef<'p>>,
+    /// Where the newest version only gave the value another place: who wrote the value.
+    pub author: Option<TxnId>,
 }
 
 /// The right to write to a leaf, or to replace it.
@@ -392,14 +394,29 @@ impl<'p> Latched<'p> {
             && let Ok(Some(update)) = first_seen(entry.newest(), &Everything)
         {
             let value = ValueRef::of_update(update);
-            return Newest { entry: Some(entry), txn: Some(update.txn()), value };
+            let author =
+                (update.kind() == UpdateKind::Moved).then(|| self.author_of_moved(update, key));
+            return Newest { entry: Some(entry), txn: Some(update.txn()), value, author };
         }
         match leaf.image.search(key) {
             Ok(slot) => {
                 let value = Some(ValueRef::of_cell(leaf.image.cell(slot)));
-                Newest { entry, txn: Some(leaf.cell_txn(slot)), value }
+                Newest { entry, txn: Some(leaf.cell_txn(slot)), value, author: None }
             }
-            Err(_) => Newest { entry, txn: None, value: None },
+            Err(_) => Newest { entry, txn: None, value: None, author: None },
+        }
+    }
+
+    /// Who wrote the value that `moved`, a version of `key`, gave another place.
+    #[cold]
+    fn author_of_moved(&self, moved: &Update, key: &[u8]) -> TxnId {
+        let older = std::iter::successors(moved.older(), |update| update.older());
+        let mut written = older
+            .filter(|update| update.txn() != TxnId::ABORTED && update.kind() != UpdateKind::Moved);
+        match (written.next(), self.leaf.image.search(key)) {
+            (Some(update), _) => update.txn(),
+            (None, Ok(slot)) => self.leaf.cell_txn(slot),
+            (None, Err(_)) => TxnId::VISIBLE,
         }
     }
 

@@ -17,8 +17,18 @@ pub enum UpdateKind {
     Inline,
     /// The key has a value in overflow extents; the bytes are their reference.
     Overflow,
+    /// The same, and the value is that of the next older version at another place: nothing changed
+    /// for anybody.
+    Moved,
     /// The key is deleted.
     Tombstone,
+}
+
+impl UpdateKind {
+    /// Whether the bytes are the reference of a value in overflow extents.
+    pub fn is_long(self) -> bool {
+        matches!(self, Self::Overflow | Self::Moved)
+    }
 }
 
 /// A version: an immutable value, and the transaction that wrote it.

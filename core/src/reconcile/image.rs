@@ -102,27 +102,37 @@ pub fn index_image<K: AsRef<[u8]>>(children: &[(K, Option<ChildCell>)]) -> PageI
 /// keys below that separator belong there too. The cells are for searching only: what they say of
 /// children is out of date.
 pub fn part_slot(old: &PageImage, at: usize, low: &[u8], separators: &[Box<[u8]>]) -> PageImage {
+    part_slots(old, at..at + 1, low, separators)
+}
+
+/// The same with the slots `at`, one or more, in place of one.
+pub fn part_slots(
+    old: &PageImage,
+    at: std::ops::Range<usize>,
+    low: &[u8],
+    separators: &[Box<[u8]>],
+) -> PageImage {
     let (mut first, mut last) = (low.to_vec(), Vec::new());
-    if at > 0 {
+    if at.start > 0 {
         old.key_into(0, &mut first);
     }
-    old.key_into(old.len() - 1, &mut last);
-    if at + 1 == old.len()
-        && let Some(separator) = separators.last()
-    {
-        last = separator.to_vec();
+    match separators.last() {
+        _ if at.end < old.len() => old.key_into(old.len() - 1, &mut last),
+        Some(separator) => last = separator.to_vec(),
+        None if at.start > 0 => old.key_into(at.start, &mut last),
+        None => last.clone_from(&first),
     }
     let prefix = &first[..common_prefix(&first, &last)];
     let mut builder = PageBuilder::new(PageKind::Internal, prefix, BuilderCapacity::default());
-    if at > 0 {
-        builder.push_run(old, 0..at + 1);
+    if at.start > 0 {
+        builder.push_run(old, 0..at.start + 1);
     } else {
         builder.push(low, Tag::Child, &[]);
     }
     for separator in separators {
         builder.push(separator, Tag::Child, &[]);
     }
-    builder.push_run(old, at + 1..old.len());
+    builder.push_run(old, at.end..old.len());
     builder.finish_image()
 }
 

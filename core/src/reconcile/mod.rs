@@ -11,4 +11,4 @@ mod image;
 mod rows;
 
 pub use fold::{FoldRules, Folded, FoldedLeaf, fold};
-pub use image::{ChildCell, image_under, index_image, part_slot, slots_of};
+pub use image::{ChildCell, image_under, index_image, part_slot, part_slots, slots_of};

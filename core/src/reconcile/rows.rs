@@ -94,7 +94,7 @@ fn changed<'p>(
     // Replaying the log puts values on top that are there already: the same one may be both kept
     // and dropped, or dropped twice.
     let kept = row.as_ref().and_then(|row| match row.base {
-        Base::Update(update) if update.kind() == UpdateKind::Overflow => Some(update.bytes()),
+        Base::Update(update) if update.kind().is_long() => Some(update.bytes()),
         _ => None,
     });
     own.sort_unstable();
@@ -168,7 +168,7 @@ fn live_versions<'p>(
         if newer.txn() == txn {
             // Its writer replaced it itself. An overflow value stays until the writer has ended,
             // because a rollback frees what the writer still remembers.
-            if update.kind() == UpdateKind::Overflow && !rules.is_settled(txn) {
+            if update.kind().is_long() && !rules.is_settled(txn) {
                 live.push(update);
             } else {
                 drop_overflow(update, dropped);
@@ -195,7 +195,7 @@ fn changed_bytes(leaf: &Leaf, entry: &Entry, base: Base<'_>, leftovers: &[&Updat
 }
 
 fn drop_overflow(update: &Update, dropped: &mut Vec<Vec<u8>>) {
-    if update.kind() == UpdateKind::Overflow {
+    if update.kind().is_long() {
         dropped.push(update.bytes().to_vec());
     }
 }
@@ -231,7 +231,7 @@ pub(super) fn cell_of(value: ValueRef<'_>) -> (Tag, &[u8]) {
 /// The tag of an update that is a value.
 pub(super) fn tag_of(update: &Update) -> Tag {
     match update.kind() {
-        UpdateKind::Overflow => Tag::Overflow,
+        UpdateKind::Overflow | UpdateKind::Moved => Tag::Overflow,
         _ => Tag::Inline,
     }
 }

@@ -56,5 +56,5 @@ pub(crate) use ordering;
 pub use imp::{Arc, Condvar, Mutex, MutexGuard, atomic};
 // No layer that is modelled uses these.
 #[cfg(not(loom))]
-pub use imp::{RwLock, thread};
+pub use imp::{RwLock, Weak, thread};
 pub use padded::Padded;

@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-pub use std::sync::Arc;
 pub use std::sync::atomic;
+pub use std::sync::{Arc, Weak};
 pub use std::thread;
 
 /// A mutual-exclusion lock of one byte that parks, and never poisons.

@@ -109,11 +109,6 @@ impl Transaction {
         pin: &mut PinnedLeaf,
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<Wrote> {
-        let number = self.enlist(tree)?;
-        let undo_before = self.undo.len();
-        // Remembered first: should the write fail half-way, the rollback looks here too.
-        put_varint(&mut self.undo, number as u64);
-        put_prefixed(&mut self.undo, key);
         let mut reference = Vec::new();
         let (what, verb) = match value {
             None => (WriteKind::Remove, Verb::Remove),
@@ -130,6 +125,50 @@ impl Transaction {
                 (WriteKind::Put(UpdateKind::Overflow, &reference), Verb::PutOverflow(&reference))
             }
         };
+        self.write_prepared(tree, key, (what, verb), wanted, committer, pin, look)
+    }
+
+    /// Gives the long value of `key` another place: `long` is a copy of it. Nobody else's
+    /// transaction conflicts with that once it is committed.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn move_long_value(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        long: OverflowRef,
+        committer: &Committer,
+        pin: &mut PinnedLeaf,
+    ) -> Result<Wrote> {
+        let mut reference = Vec::new();
+        long.encode(&mut reference);
+        self.long_values.push(long);
+        committer.note_overflow();
+        let what = WriteKind::Put(UpdateKind::Moved, &reference);
+        let verb = Verb::PutOverflow(&reference);
+        let wanted = Existing::Required;
+        self.write_prepared(tree, key, (what, verb), wanted, committer, pin, &mut |_| {})
+    }
+
+    /// Writes what is in the file already, where it is a long value; that one is given back if it is
+    /// not written.
+    #[allow(clippy::too_many_arguments, reason = "what `write` has, and what it made of it")]
+    fn write_prepared(
+        &mut self,
+        tree: &Arc<Tree>,
+        key: &[u8],
+        (what, verb): (WriteKind<'_>, Verb<'_>),
+        wanted: Existing,
+        committer: &Committer,
+        pin: &mut PinnedLeaf,
+        look: &mut dyn FnMut(ValueRef<'_>),
+    ) -> Result<Wrote> {
+        let number = self.enlist(tree)?;
+        let undo_before = self.undo.len();
+        // Remembered first: should the write fail half-way, the rollback looks here too.
+        put_varint(&mut self.undo, number as u64);
+        put_prefixed(&mut self.undo, key);
         let snapshot = self.snapshot.as_ref().map(|guard| &**guard.snapshot());
         let mut own = Own { snapshot, id: &mut self.id };
         let wrote = write(tree, key, what, wanted, &mut own, pin, look)?;
@@ -137,7 +176,7 @@ impl Transaction {
             Wrote::Done(rows) => self.note(tree, key, verb, rows, committer)?,
             Wrote::Unwanted | Wrote::Conflict(_) => {
                 self.undo.truncate(undo_before);
-                if !reference.is_empty() {
+                if matches!(verb, Verb::PutOverflow(_)) {
                     self.give_back_last_long_value(tree)?;
                 }
             }

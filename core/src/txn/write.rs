@@ -86,7 +86,10 @@ fn write_latched(
     look: &mut dyn FnMut(ValueRef<'_>),
 ) -> Wrote {
     let newest = latched.newest(key);
-    if let Some(writer) = newest.txn
+    // A value that was only moved is nobody's new one. But while the move is not committed, its record
+    // in the log may come behind ours, and replay would end with it.
+    let author = newest.author.filter(|_| newest.txn.is_some_and(|id| !transactions.is_active(id)));
+    if let Some(writer) = author.or(newest.txn)
         && !own.may_follow(writer, transactions)
     {
         return Wrote::Conflict(writer);

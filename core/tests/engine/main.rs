@@ -7,6 +7,8 @@
 
 mod audit;
 mod bulk;
+mod checkpoints;
+mod compact;
 mod crash;
 mod faults;
 mod harness;

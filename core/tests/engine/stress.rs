@@ -6,6 +6,7 @@
 //! what each writer wrote, and in every copy what was acknowledged before it was made.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -399,11 +400,15 @@ fn wander(arena: &Arena, thread: u64) {
     }
 }
 
-/// Takes checkpoints and syncs.
+/// Takes checkpoints, syncs and compacts.
 fn keep(arena: &Arena, thread: u64) {
     let mut random = arena.random(thread);
     while arena.goes_on() {
-        if random.chance(60) {
+        if random.chance(10) {
+            let outcome = arena.engine.compact(&mut |_| ControlFlow::Continue(()));
+            // With a cache this small there may be no room for long enough.
+            assert!(matches!(outcome, Ok(_) | Err(Error::Rollback { .. })), "{outcome:?}");
+        } else if random.chance(60) {
             arena.engine.checkpoint().expect("a checkpoint");
         } else {
             arena.engine.sync().expect("a sync");

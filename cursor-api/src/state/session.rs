@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use rshelve_core::engine::{Engine, OpenTable, Session as CoreSession};
+use std::ops::ControlFlow;
+
+use rshelve_core::engine::{CompactReport, Engine, OpenTable, Session as CoreSession};
 
 use super::CursorState;
 use super::cursor::note_failure;
@@ -431,6 +433,15 @@ impl SessionState {
     /// As [`Connection::sync`](crate::Connection::sync).
     pub fn log_flush(&mut self) -> Result<()> {
         self.engine.sync()
+    }
+
+    /// Compacts the whole database, which is one file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] inside a transaction; as [`Connection::compact`](crate::Connection::compact).
+    pub fn compact(&mut self) -> Result<CompactReport> {
+        self.outside_transaction("a compaction")?;
+        self.engine.compact(&mut |_| ControlFlow::Continue(()))
     }
 
     fn outside_transaction(&self, what: &str) -> Result<()> {

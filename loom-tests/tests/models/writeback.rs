@@ -17,6 +17,8 @@ use rshelve_core::page::{Everything, Home};
 /// and install are the tree's. Returns where the root is.
 fn checkpoint(tree: &Tree, number: u32, snapshot: &Snapshot) -> Home {
     let writer = Writer::Checkpoint { snapshot, number };
+    // What lies in the file from here on a checkpoint may name.
+    tree.shared().blocks.begin_checkpoint().unwrap();
     let mut may_fold = true;
     loop {
         if let Some((home, _)) = tree.written_root(writer) {

@@ -270,6 +270,35 @@ class Shelf(shelve.Shelf[V]):
             if sync is not None:
                 sync()
 
+    def reorganize(self) -> None:
+        """Sync, and let the mapping give the space of removed entries back, if it has a method for that.
+
+        A shelf on a file shrinks to what is in it; others may go on reading and writing beside it.
+
+        Raises
+        ------
+        ValueError
+            When it is closed.
+        Exception
+            See `sync`.
+
+        Examples
+        --------
+        >>> import os, rshelve
+        >>> with rshelve.open("larder") as shelf:
+        ...     shelf.update((str(number), "egg" * 100) for number in range(5000))
+        ...     shelf.clear()
+        ...     shelf.reorganize()
+        ...     os.stat("larder").st_size < 65536
+        True
+        """
+        if isinstance(self.dict, ClosedDict):
+            raise ValueError(CLOSED_TEXT)
+        self.sync()
+        reorganize = getattr(self.dict, "reorganize", None)
+        if reorganize is not None:
+            reorganize()
+
     def close(self) -> None:
         """Sync and close; again is fine.
 

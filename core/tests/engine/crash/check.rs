@@ -7,8 +7,9 @@ use rshelve_core::base::options::{DatabaseOptions, Durability};
 use rshelve_core::engine::Engine;
 use rshelve_core::io::memory::{Choice, Fate, History, MemoryStorage};
 
-use super::workload::{Crash, Recorded, State};
+use super::workload::{Crash, NAMED, Recorded, State, named};
 use crate::audit::unreached_bytes;
+use crate::checkpoints::read_checkpoint;
 use crate::harness::{NAME, Random, brief, read_all};
 
 /// How thoroughly a history is gone through.
@@ -171,6 +172,13 @@ fn recover(image: &MemoryStorage, options: &DatabaseOptions) -> Result<(Engine, 
         state.insert(name, rows);
     }
     drop(session);
+    for info in engine.checkpoints() {
+        let checkpoint = engine.open_checkpoint(&info.name).map_err(|error| error.to_string())?;
+        for name in checkpoint.table_names() {
+            let table = checkpoint.table(&name).map_err(|error| error.to_string())?;
+            state.insert(named(&info.name, &name), read_checkpoint(&table));
+        }
+    }
     Ok((engine, state))
 }
 
@@ -235,7 +243,7 @@ fn use_it(
     let text = |error: rshelve_core::Error| format!("used after recovery: {error}");
     let (engine, _) = recover(image, options)?;
     let mut session = engine.session().map_err(text)?;
-    for (name, rows) in &mut state {
+    for (name, rows) in state.iter_mut().filter(|(name, _)| !name.starts_with(NAMED)) {
         let table = engine.table(name).map_err(text)?;
         for number in 0..40_u64 {
             let key = format!("k{number:03}").into_bytes();

@@ -16,7 +16,7 @@ use rshelve_core::io::memory::History;
 
 use crate::harness::{Random, is_long, scaled, seed};
 use check::{Effort, Failure, check_kills, check_power_losses};
-use workload::{Recorded, Script, record, record_overlap};
+use workload::{Recorded, Script, record, record_compaction, record_overlap};
 
 fn script(durability: Durability, seed: u64) -> Script {
     // Small segments, so that the log is recycled; some histories of the long form have the usual ones.
@@ -79,6 +79,22 @@ fn crash_keeps_what_checkpoints_promised() {
     for round in 0..scaled(2, 8) {
         let seed = Random::new(seed() + round).next();
         check(script(Durability::Checkpoint, seed));
+    }
+}
+
+#[test]
+fn crash_during_a_compaction_loses_nothing() {
+    let seed = seed();
+    for round in 0..scaled(2, 12) {
+        let durability = [Durability::Process, Durability::Checkpoint][round as usize % 2];
+        let script = script(durability, Random::new(seed + round).next());
+        let recorded = record_compaction(script);
+        let effort = Effort { subsets_of: 2, samples: scaled(2, 12), again_one_of: 200 };
+        let losses = check_power_losses(&recorded, &recorded.history, effort, script.seed)
+            .unwrap_or_else(|failure| fail(&recorded, script, &failure));
+        let kills = check_kills(&recorded, 1, script.seed)
+            .unwrap_or_else(|failure| fail(&recorded, script, &failure));
+        println!("{} steps, {losses} power losses, {kills} kills", recorded.history.len());
     }
 }
 

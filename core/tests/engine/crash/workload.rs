@@ -1,15 +1,24 @@
 //! A history to crash in: what was done, which state each commit led to, and what was promised when.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use rshelve_core::base::options::{DatabaseOptions, Durability, TableOptions};
-use rshelve_core::engine::{Engine, Session};
+use rshelve_core::engine::{CompactProgress, Engine, Session};
 use rshelve_core::io::memory::{Fault, History, MemoryStorage};
 
 use crate::harness::{Random, Rows, database, open, value_of};
 
-/// Every table by its name.
+/// Every table by its name; and every table of a named checkpoint by [`named`].
 pub type State = BTreeMap<String, Rows>;
+
+/// The name in a [`State`] of a table of a named checkpoint. No table's name begins like that.
+pub fn named(checkpoint: &str, table: &str) -> String {
+    format!("{NAMED}{checkpoint}/{table}")
+}
+
+/// What [`named`] begins with.
+pub const NAMED: char = '@';
 
 /// A recorded run.
 pub struct Recorded {
@@ -92,6 +101,42 @@ pub fn record_overlap(script: Script) -> Recorded {
     recorder.recorded
 }
 
+/// A database that is full of holes, compacted, and closed: from the compaction on it is recorded, and
+/// all of it is one state.
+pub fn record_compaction(script: Script) -> Recorded {
+    let mut recorder = start(script);
+    recorder.storage.record(false);
+    recorder.create("main");
+    let mut session = recorder.engine.session().expect("a session");
+    let table = recorder.engine.table("main").expect("a table");
+    for round in 0..2 {
+        for number in 0..900_u32 {
+            let key = format!("k{:03}", recorder.random.below(1000)).into_bytes();
+            if round == 1 && recorder.random.chance(60) {
+                session.remove(&table, &key).expect("a removal");
+                apply(&mut recorder.state, ("main".to_owned(), key, None));
+                continue;
+            }
+            let len = if recorder.random.chance(2) { 9000 } else { recorder.random.below(700) };
+            let value = value_of(len as usize, u64::from(number));
+            session.put(&table, &key, &value).expect("a put");
+            apply(&mut recorder.state, ("main".to_owned(), key, Some(value)));
+        }
+        recorder.engine.checkpoint().expect("a checkpoint");
+    }
+    drop((session, table));
+    recorder.storage.record(true);
+    let report = recorder.engine.compact(&mut |_| ControlFlow::Continue(())).expect("a compaction");
+    assert!(report.is_complete && report.after_bytes < report.before_bytes, "{report:?}");
+    recorder.engine.close().expect("a close");
+    recorder.storage.record(false);
+    recorder.recorded.history = recorder.storage.history();
+    recorder.recorded.states = vec![recorder.state];
+    recorder.recorded.begun.clear();
+    recorder.recorded.acknowledged.clear();
+    recorder.recorded
+}
+
 /// A new database, recorded from before its creation.
 fn start(script: Script) -> Recorder {
     let storage = MemoryStorage::new();
@@ -143,8 +188,10 @@ impl Recorder {
                     self.engine().sync().expect("a sync");
                     self.mark_durable();
                 }
-                86..88 => self.create("third"),
-                88..89 => self.drop_table("third"),
+                86..87 => self.compact(),
+                87 => self.create("third"),
+                88 => self.drop_table("third"),
+                89 => self.name_or_drop(),
                 op if op >= 100 - self.script.large_percent => {
                     self.go_on_with(&mut large, &mut pending);
                 }
@@ -227,6 +274,43 @@ impl Recorder {
         let number = self.recorded.states.len();
         self.recorded.begun.push((self.steps(), number));
         self.recorded.states.push(self.state.clone());
+    }
+
+    /// A compaction, sometimes stopped half-way: it changes nothing, and each of its steps is a
+    /// checkpoint.
+    fn compact(&mut self) {
+        let mut left = 1 + self.random.below(8);
+        let mut tell = |_: &CompactProgress| {
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        self.engine().compact(&mut tell).expect("a compaction");
+        self.mark_durable();
+    }
+
+    /// Names a checkpoint, anew if there is one of that name, or drops it. Either is a step from one
+    /// state to the next.
+    fn name_or_drop(&mut self) {
+        let name = if self.random.chance(50) { "monday" } else { "friday" };
+        let is_its = |key: &String| key.starts_with(&named(name, ""));
+        if self.state.keys().any(is_its) && self.random.chance(40) {
+            self.commit(
+                |state| state.retain(|key, _| !is_its(key)),
+                |engine| engine.drop_checkpoint(name).expect("a drop"),
+            );
+        } else {
+            self.commit(
+                |state| {
+                    state.retain(|key, _| !is_its(key));
+                    let tables = state.iter().filter(|(table, _)| !table.starts_with(NAMED));
+                    let copies: Vec<_> =
+                        tables.map(|(table, rows)| (named(name, table), rows.clone())).collect();
+                    state.extend(copies);
+                },
+                |engine| engine.checkpoint_named(name).expect("a named checkpoint"),
+            );
+        }
+        self.mark_durable();
     }
 
     fn steps(&self) -> usize {

@@ -145,6 +145,10 @@ pub enum Op {
         table: usize,
     },
     Checkpoint,
+    /// A compaction, stopped after so many steps.
+    Compact {
+        steps: usize,
+    },
     Sync,
     Reopen {
         sessions_last: bool,
@@ -251,6 +255,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(table, unlogged)| Op::Create { table, unlogged }),
         1 => (0..TABLES).prop_map(|table| Op::Drop { table }),
         5 => Just(Op::Checkpoint),
+        2 => prop_oneof![Just(usize::MAX), 1..6_usize].prop_map(|steps| Op::Compact { steps }),
         1 => Just(Op::Sync),
         2 => any::<bool>().prop_map(|sessions_last| Op::Reopen { sessions_last }),
         2 => Just(Op::Crash),

@@ -1,6 +1,7 @@
 //! Does each operation to the engine and to the model, and compares.
 
 use std::cell::OnceCell;
+use std::ops::ControlFlow;
 
 use rshelve_core::base::error::RollbackReason;
 use rshelve_core::base::options::{DatabaseOptions, Durability};
@@ -81,6 +82,7 @@ impl Runner {
                 self.engine.checkpoint().expect("a checkpoint");
                 self.world.checkpoint();
             }
+            Op::Compact { steps } => self.compact(*steps),
             Op::Sync => {
                 self.engine.sync().expect("a sync");
                 if self.setup.durability == Durability::Checkpoint {
@@ -311,6 +313,21 @@ impl Runner {
                 self.world.drop_table(table);
             }
         }
+    }
+
+    fn compact(&mut self, steps: usize) {
+        let mut left = steps;
+        let outcome = self.engine.compact(&mut |_| {
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        match outcome {
+            Ok(report) => assert!(report.is_complete || left == 0, "{report:?}"),
+            // Transactions may hold so much that nothing can be read in beside them.
+            outcome => assert!(cache_is_full(&outcome), "{outcome:?}"),
+        }
+        // Each step is a checkpoint, the first comes before everything.
+        self.world.checkpoint();
     }
 
     fn reopen(&mut self, sessions_last: bool) {
