@@ -427,6 +427,8 @@ def test_verify_looks_at_the_file(session: Session) -> None:
     session.open_cursor("table:t")["a"] = "1"
     assert session.verify("table:t") == 0
     assert session.verify(None) == 0
+    assert session.compact("table:t") == 0
+    assert session.compact(None) == 0
     with pytest.raises(WiredTigerError, match=os.strerror(errno.ENOENT)):
         session.verify("table:none")
 

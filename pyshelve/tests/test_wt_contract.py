@@ -527,6 +527,21 @@ def test_row_24_truncate_removes_a_range(session: Session) -> None:
     assert list(cursor) == []
 
 
+def test_row_25_checkpoint_cursors_read_only(session: Session) -> None:
+    cursor = filled(session)
+    session.checkpoint("name=first")
+    cursor["b"] = "new"
+    session.checkpoint()
+    cursor["b"] = "newer"
+    with session.open_cursor("table:t", None, "checkpoint=first") as old:
+        assert [row[1] for row in old] == ["B", "D", "F"]
+        refused(UNSUPPORTED, old.__setitem__, "b", "1")
+        assert session.open_cursor("table:t", None, "checkpoint=WiredTigerCheckpoint")["b"] == "new"
+        refused(os.strerror(errno.EBUSY), session.checkpoint, "drop=(first)")
+    assert session.checkpoint("drop=(first)") == 0
+    refused(os.strerror(errno.ENOENT), session.open_cursor, "table:t", None, "checkpoint=first")
+
+
 # Schema and configuration
 
 

@@ -255,10 +255,10 @@ impl SessionCore {
     fn checkpoint(&self, py: Python<'_>, config: &str) -> PyResult<()> {
         self.run(py, "checkpoint", |body| {
             let settings = Settings::read(Method::Checkpoint, config)?;
-            if !settings.text("name").is_empty() || !settings.list("drop").is_empty() {
-                return Err(Failure::unsupported("a checkpoint with a name"));
-            }
-            Ok(body.state.checkpoint()?)
+            let (name, drop) = (settings.text("name"), settings.list("drop"));
+            let drop: Vec<&str> = drop.iter().map(String::as_str).collect();
+            let name = Some(name.as_str()).filter(|name| !name.is_empty());
+            Ok(body.state.checkpoint_with(name, &drop)?)
         })
     }
 
@@ -319,6 +319,19 @@ impl SessionCore {
                 Err(Error::Missing { .. }) if settings.flag("force") => Ok(()),
                 outcome => Ok(outcome?),
             }
+        })
+    }
+
+    /// Give the file's unused space back.
+    fn compact(&self, py: Python<'_>, uri: Option<&str>, config: &str) -> PyResult<()> {
+        self.run(py, "compact", |body| {
+            Settings::read(Method::Compact, config)?;
+            if let Some(uri) = uri {
+                self.shared.connection.connection.table(&table_name(uri)?)?;
+            }
+            // All tables are in one file.
+            body.state.compact()?;
+            Ok(())
         })
     }
 
