@@ -255,10 +255,10 @@ impl SessionCore {
     fn checkpoint(&self, py: Python<'_>, config: &str) -> PyResult<()> {
         self.run(py, "checkpoint", |body| {
             let settings = Settings::read(Method::Checkpoint, config)?;
-            if !settings.text("name").is_empty() || !settings.list("drop").is_empty() {
-                return Err(Failure::unsupported("a checkpoint with a name"));
-            }
-            Ok(body.state.checkpoint()?)
+            let (name, drop) = (settings.text("name"), settings.list("drop"));
+            let drop: Vec<&str> = drop.iter().map(String::as_str).collect();
+            let name = Some(name.as_str()).filter(|name| !name.is_empty());
+            Ok(body.state.checkpoint_with(name, &drop)?)
         })
     }
 
