@@ -66,12 +66,12 @@ for name in "${names[@]}"; do
   patch=$root/planted-bugs/$name.patch
   [ -f "$patch" ] || { echo "there is no planted bug $name" >&2; exit 2; }
   echo "== $name" >>"$planted/log"
-  if ! git -C "$copy" apply "$patch" 2>>"$planted/log"; then
+  if ! git -C "$copy" apply -C1 "$patch" 2>>"$planted/log"; then
     verdict="DOES NOT APPLY" spent=0
   else
     spent=0
     hunt "$patch"
-    git -C "$copy" apply -R "$patch"
+    git -C "$copy" apply -C1 -R "$patch"
   fi
   tried=$((tried + 1))
   case $verdict in found*) found=$((found + 1)) ;; esac

@@ -127,7 +127,9 @@ impl Entry {
                 Some((address, reader.u8().filter(|level| *level <= LEVELS_MAX)?))
             }
         };
-        let rows = reader.varint().filter(|rows| *rows <= ROWS_MAX)?;
+        // Without a page there are no rows.
+        let rows_max = if root.is_some() { ROWS_MAX } else { 0 };
+        let rows = reader.varint().filter(|rows| *rows <= rows_max)?;
         let logged = flags & FLAG_LOGGED != 0;
         let options =
             TableOptions { compression, leaf_bytes_max, internal_bytes_max, logged, metadata };

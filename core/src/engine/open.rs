@@ -113,7 +113,7 @@ impl Engine {
         let writable = options.mode != OpenMode::ReadOnly;
         if writable {
             block::remove_leftovers(&*storage, name)?;
-            create_if_new(&storage, name, &options, &mut lock)?;
+            create_if_new(&bare, name, &options, &mut lock)?;
         }
         let label: Arc<str> = storage.display(name).into();
         let sticky = StickyStorage::new(bare, Arc::clone(&failure));
@@ -141,7 +141,9 @@ impl Engine {
             true => recovery::survey(origin, &blocks)?,
             false => Survey::nothing(origin),
         };
-        let lost = match writable && survey.log_is_there() {
+        // Without a log, only what its writer left behind tells that it was killed.
+        let was_killed = survey.log_is_there() || lock.was_left();
+        let lost = match writable && was_killed {
             true => lost_space(&blocks, &survey)?,
             false => Vec::new(),
         };
@@ -177,8 +179,10 @@ impl Engine {
             inner.catalog.tree().free_long_values(replaced)?;
             recovery::free_abandoned(&survey, &blocks)?;
         }
-        if writable && survey.log_is_there() {
+        if !lost.is_empty() {
             blocks.free_unreached(&lost)?;
+        }
+        if writable && survey.log_is_there() {
             // The checkpoint makes what was replayed durable and names the new epoch; only then the
             // old segments go.
             inner.checkpoint_now()?;
@@ -212,7 +216,8 @@ pub(super) fn lock(
 }
 
 /// Puts an empty database where there is none, or where it is to be replaced. The lock goes over to the
-/// new file before its name does.
+/// new file before its name does. Give it the bare storage: its file is wrapped under the user's name
+/// later, and until then nothing was promised.
 fn create_if_new(
     storage: &Arc<dyn Storage>,
     name: &str,

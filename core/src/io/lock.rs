@@ -5,7 +5,8 @@
 //! - a registry of this process's open databases, by device and inode, because a second writer in
 //!   the same process deserves a plain answer at once;
 //! - `<name>-lock`, which only names the holder for whoever has to wait. It is made anew by each
-//!   writer, never followed through a symbolic link, and believed for nothing but a message.
+//!   writer, never followed through a symbolic link, and believed for nothing but a message and a
+//!   look at what a killed writer may have left.
 //!
 //! Taking the lock, in order: open the file, enter it in the registry, lock it, look again
 //! whether the name still leads to this file (another process may have put a new one in its place
@@ -59,6 +60,7 @@ pub struct DatabaseLock {
     /// file locked.
     seat: Seat,
     guard: ForkGuard,
+    was_left: bool,
 }
 
 /// How one try ended that was no error.
@@ -93,6 +95,12 @@ impl DatabaseLock {
     /// The open file that holds the lock: for a writer open for writing, for a reader not.
     pub fn file(&self) -> &Arc<dyn File> {
         &self.file
+    }
+
+    /// Whether a writer before this one left `<name>-lock` behind, as a killed one does. Good for a look
+    /// at what it may have left besides; anybody can put a file there.
+    pub fn was_left(&self) -> bool {
+        self.was_left
     }
 
     /// Tells whether this is still the process that took the lock.
@@ -176,15 +184,18 @@ impl DatabaseLock {
         let name = request.name.to_owned();
         let kind = request.kind;
         let storage = Arc::clone(storage);
-        let lock = Self { storage, name, kind, file, seat, guard };
+        let mut lock = Self { storage, name, kind, file, seat, guard, was_left: false };
         // Dropping the lock on any other outcome releases it.
         if !leads_to(&*lock.storage, request.name, identity)? {
             return Ok(Attempt::Elsewhere);
         }
-        if lock.kind == LockKind::Exclusive
-            && let Err(error) = write_name(&*lock.storage, &lock.name)
-        {
-            tracing::debug!(%error, "cannot write the file that names the lock's holder");
+        if lock.kind == LockKind::Exclusive {
+            match write_name(&*lock.storage, &lock.name) {
+                Ok(was_left) => lock.was_left = was_left,
+                Err(error) => {
+                    tracing::debug!(%error, "cannot write the file that names the lock's holder");
+                }
+            }
         }
         Ok(Attempt::Taken(Box::new(lock)))
     }
@@ -234,16 +245,18 @@ fn name_file(name: &str) -> String {
 }
 
 /// Names this process. Whoever calls holds the lock, so what is there is stale, or planted:
-/// removed, never opened.
-fn write_name(storage: &dyn Storage, name: &str) -> io::Result<()> {
+/// removed, never opened. Returns whether there was one.
+fn write_name(storage: &dyn Storage, name: &str) -> io::Result<bool> {
     let name = name_file(name);
-    match storage.remove(&name) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    let was_left = match storage.remove(&name) {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
     let file = storage.open(&name, OpenHow::CreateNew { mode: NAME_FILE_MODE })?;
     let pid = format!("{}\n", std::process::id());
-    file.write_all_at(&[IoSlice::new(pid.as_bytes())], 0)
+    file.write_all_at(&[IoSlice::new(pid.as_bytes())], 0)?;
+    Ok(was_left)
 }
 
 /// Who holds the lock, as well as the name file can tell.

@@ -18,8 +18,11 @@ fn planted_bugs_apply() {
             let told = text.lines().any(|other| other.starts_with(line));
             assert!(told, "{} has no line {line:?}", path.display());
         }
-        let outcome =
-            Command::new("git").args(["apply", "--check"]).arg(&path).current_dir(root).output();
+        let outcome = Command::new("git")
+            .args(["apply", "-C1", "--check"])
+            .arg(&path)
+            .current_dir(root)
+            .output();
         let Ok(outcome) = outcome else { return println!("skipped: there is no git") };
         assert!(
             outcome.status.success(),

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rshelve_core::base::options::{DatabaseOptions, Durability};
-use rshelve_core::engine::Engine;
+use rshelve_core::engine::{Engine, verify_on};
 use rshelve_core::io::memory::{Choice, Fate, History, MemoryStorage};
 
 use super::workload::{Crash, NAMED, Recorded, State, named};
@@ -132,6 +132,9 @@ pub fn check_image(
 ) -> Result<(), String> {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let before = again.map(|_| image.duplicate());
+        if again.is_some() {
+            check_file(image)?;
+        }
         let (engine, found) = recover(image, &recorded.options)?;
         check_state(recorded, &found, bounds)?;
         let Some((before, seed)) = before.zip(again) else {
@@ -148,6 +151,17 @@ pub fn check_image(
         let message = panic.downcast_ref::<String>().cloned();
         Err(format!("a panic: {}", message.unwrap_or_default()))
     })
+}
+
+/// Nothing in the file is damaged, and the log says where it ends.
+fn check_file(image: &MemoryStorage) -> Result<(), String> {
+    // Crashed before it had its content, the file is not there, or empty.
+    if image.peek(NAME).is_none_or(|bytes| bytes.is_empty()) {
+        return Ok(());
+    }
+    let report = verify_on(Arc::new(image.duplicate()), NAME, &mut |_| Ok(()));
+    let report = report.map_err(|error| format!("it cannot be verified: {error}"))?;
+    if report.is_clean() { Ok(()) } else { Err(format!("verify says: {report}")) }
 }
 
 /// Lets go of an engine whose files nobody needs any more, without the work of a close.
@@ -241,6 +255,8 @@ fn use_it(
     mut state: State,
 ) -> Result<(), String> {
     let text = |error: rshelve_core::Error| format!("used after recovery: {error}");
+    // Nothing else tells that there is something to look for.
+    let was_left = image.names().len() > 1;
     let (engine, _) = recover(image, options)?;
     let mut session = engine.session().map_err(text)?;
     for (name, rows) in state.iter_mut().filter(|(name, _)| !name.starts_with(NAMED)) {
@@ -257,7 +273,10 @@ fn use_it(
         check_recovery(image, options, &state, "used and killed after recovery")?;
     }
     engine.close().map_err(text)?;
-    unreached_bytes(image);
+    let lost = unreached_bytes(image);
+    if lost > 0 && was_left {
+        return Err(format!("closed, and {lost} bytes are lost"));
+    }
     if image.names() != [NAME] {
         return Err(format!("closed, and there are still the files {:?}", image.names()));
     }

@@ -8,6 +8,7 @@
 //! crashed again in their recovery, and that recovery again in its own.
 
 mod check;
+mod creation;
 mod workload;
 
 use rshelve_core::base::options::Durability;

@@ -5,7 +5,7 @@
 //! in under a second, each thread's rows are those of a whole number of its rounds, no fewer than its
 //! setting promises, and no file is left beside the database after a close.
 
-mod parent;
+pub mod parent;
 mod rounds;
 
 use rshelve_core::base::options::Durability;

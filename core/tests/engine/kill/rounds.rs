@@ -75,6 +75,18 @@ pub fn own_table(thread: usize) -> String {
 
 pub const SHARED: &str = "shared";
 
+/// The table without a log: a checkpoint is all that keeps it.
+pub const UNLOGGED: &str = "unlogged";
+
+/// Every so many rounds a thread writes the round's number under all of its keys there, at once.
+pub const UNLOGGED_EVERY: u64 = 3;
+
+pub const UNLOGGED_KEYS: u8 = 4;
+
+pub fn unlogged_key(thread: usize, number: u8) -> Vec<u8> {
+    vec![b'u', thread as u8, number]
+}
+
 pub fn counter(thread: usize) -> Vec<u8> {
     format!("counter-{thread}").into_bytes()
 }
@@ -123,7 +135,7 @@ pub fn run_as_victim() {
         return;
     };
     loop {
-        say("opening");
+        say(&format!("opening {}", std::process::id()));
         let engine = Engine::open(Path::new(&orders.path), options(orders.durability));
         let engine = engine.unwrap_or_else(|error| fail(&error));
         let tables: Vec<OpenTable> = (0..THREADS)
@@ -132,14 +144,18 @@ pub fn run_as_victim() {
             .map(|name| engine.create_table(&name, &table_options()))
             .collect::<Result<_, _>>()
             .unwrap_or_else(|error| fail(&error));
+        let unlogged = TableOptions { logged: false, ..table_options() };
+        let unlogged = engine.create_table(UNLOGGED, &unlogged);
+        let unlogged = unlogged.unwrap_or_else(|error| fail(&error));
         say("open");
         let rounds = orders.done.map(AtomicU64::new);
         std::thread::scope(|scope| {
             for thread in 0..THREADS {
-                let (orders, rounds, engine, tables) = (&orders, &rounds, &engine, &tables);
-                scope.spawn(move || work(orders, thread, rounds, engine, tables));
+                let (orders, rounds, engine) = (&orders, &rounds, &engine);
+                let (tables, unlogged) = (&tables, &unlogged);
+                scope.spawn(move || work(orders, thread, rounds, engine, tables, unlogged));
             }
-            scope.spawn(|| keep(&rounds, &engine));
+            scope.spawn(|| keep(orders.durability, &rounds, &engine));
         });
     }
 }
@@ -151,22 +167,45 @@ fn work(
     rounds: &[AtomicU64; THREADS],
     engine: &Engine,
     tables: &[OpenTable],
+    unlogged: &OpenTable,
 ) {
     let mut session = engine.session().unwrap_or_else(|error| fail(&error));
     for round in orders.done[thread] + 1.. {
-        loop {
-            match commit(&mut session, orders.seed, thread, round, tables) {
-                Ok(()) => break,
-                // No room in the cache beside the others: again.
-                Err(Error::Rollback { .. }) if session.in_transaction() => {
-                    session.rollback().unwrap_or_else(|error| fail(&error));
-                }
-                Err(error) => fail(&error),
-            }
+        until_done(&mut session, |session| commit(session, orders.seed, thread, round, tables));
+        if round.is_multiple_of(UNLOGGED_EVERY) {
+            until_done(&mut session, |session| commit_unlogged(session, thread, round, unlogged));
         }
         rounds[thread].store(round, SeqCst);
         say(&format!("done {thread} {round}"));
     }
+}
+
+/// Again for as long as there is no room in the cache beside the others.
+fn until_done(session: &mut Session, run: impl Fn(&mut Session) -> Result<(), Error>) {
+    loop {
+        match run(session) {
+            Ok(()) => return,
+            Err(Error::Rollback { .. }) => {
+                if session.in_transaction() {
+                    session.rollback().unwrap_or_else(|error| fail(&error));
+                }
+            }
+            Err(error) => fail(&error),
+        }
+    }
+}
+
+fn commit_unlogged(
+    session: &mut Session,
+    thread: usize,
+    round: u64,
+    table: &OpenTable,
+) -> Result<(), Error> {
+    session.begin()?;
+    for number in 0..UNLOGGED_KEYS {
+        session.put(table, &unlogged_key(thread, number), &round.to_le_bytes())?;
+    }
+    session.commit()
 }
 
 fn commit(
@@ -191,13 +230,16 @@ fn commit(
     if together { session.commit() } else { Ok(()) }
 }
 
-/// Checkpoints, and tables that come and go.
-fn keep(rounds: &[AtomicU64; THREADS], engine: &Engine) {
+/// Checkpoints, syncs, and tables that come and go.
+fn keep(durability: Durability, rounds: &[AtomicU64; THREADS], engine: &Engine) {
     for number in 0.. {
         let covered: Vec<String> =
             rounds.iter().map(|round| round.load(SeqCst).to_string()).collect();
-        engine.checkpoint().unwrap_or_else(|error| fail(&error));
-        say(&format!("checkpoint {}", covered.join(" ")));
+        let syncs = durability != Durability::Checkpoint && number % 2 == 1;
+        let outcome = if syncs { engine.sync() } else { engine.checkpoint() };
+        outcome.unwrap_or_else(|error| fail(&error));
+        let word = if syncs { "synced" } else { "checkpoint" };
+        say(&format!("{word} {}", covered.join(" ")));
         let name = format!("passing-{}", number % 3);
         let table = engine.create_table(&name, &table_options());
         let table = table.unwrap_or_else(|error| fail(&error));
@@ -207,7 +249,7 @@ fn keep(rounds: &[AtomicU64; THREADS], engine: &Engine) {
             written.unwrap_or_else(|error| fail(&error));
         }
         drop(table);
-        if number % 2 == 0 {
+        if number % 4 < 2 {
             engine.drop_table(&name).unwrap_or_else(|error| fail(&error));
         }
     }
@@ -215,5 +257,8 @@ fn keep(rounds: &[AtomicU64; THREADS], engine: &Engine) {
 
 fn fail(error: &Error) -> ! {
     say(&format!("failed: {error}"));
-    std::process::exit(3)
+    // Killed it will be; until then it does no more.
+    loop {
+        std::thread::park();
+    }
 }
