@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rshelve_core::engine::{CompactProgress, CompactReport, Engine};
 
 use crate::{
-    DatabaseOptions, Result, Session, StatsSnapshot, Table, TableOptions, VerifyProgress,
-    VerifyReport,
+    Code, DatabaseOptions, EventHandler, Result, Session, StatsSnapshot, Table, TableOptions,
+    VerifyProgress, VerifyReport,
 };
 
 /// An open database, shared by clones and threads. The last one to go closes it, as
@@ -37,6 +37,21 @@ impl Connection {
         let path = path.as_ref();
         let engine = Engine::open(path, options)?;
         Ok(Self::from_parts(engine, path.to_path_buf()))
+    }
+
+    /// The same; `handler` is told of what goes wrong in the background.
+    pub(crate) fn open_with_handler(
+        path: &Path,
+        options: DatabaseOptions,
+        handler: Option<Arc<dyn EventHandler>>,
+    ) -> Result<Self> {
+        let connection = Self::open(path, options)?;
+        if let Some(handler) = handler {
+            connection.engine.listen(Arc::new(move |what, error| {
+                handler.error(Code::of(error), &format!("{what} failed: {error}"));
+            }));
+        }
+        Ok(connection)
     }
 
     pub(crate) fn from_parts(engine: Engine, path: PathBuf) -> Self {

@@ -75,7 +75,7 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// [`Error::Invalid`] on no record.
     pub fn key(&self) -> Result<&[u8]> {
-        self.state.key(&self.session.state())
+        self.state.held_key()
     }
 
     /// The value of the record that the cursor is on.
@@ -84,7 +84,7 @@ impl<'s> Cursor<'s> {
     /// [`Error::Invalid`] on no record, or on one that was removed through this cursor; what reading a
     /// long value gives.
     pub fn value(&self) -> Result<&[u8]> {
-        self.state.value(&self.session.state())
+        self.state.held_value(&self.session.state())
     }
 
     /// Gives `key` this value, whether or not it has one (unless the cursor was opened without
@@ -199,7 +199,7 @@ impl<'s> Cursor<'s> {
     /// A second cursor on the same record.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on no record; [`Error::NotFound`] when it was removed.
+    /// [`Error::Invalid`] on no record; [`Error::Missing`] when it was removed.
     pub fn duplicate(&self) -> Result<Self> {
         let twin = self.session.state().duplicate(&self.state, self.state.options())?;
         Ok(Self::new(self.session, twin))
@@ -264,8 +264,10 @@ fn found(outcome: Result<()>) -> Result<bool> {
 
 impl Drop for Cursor<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.state.finish(&mut self.session.state()) {
-            tracing::error!(table = self.state.name(), %error, "a bulk cursor was dropped, and could not be closed");
+        let session = &mut self.session.state();
+        if let Err(error) = self.state.finish(session) {
+            let what = format!("closing a dropped bulk cursor over {:?}", self.state.name());
+            session.report(&what, &error);
         }
     }
 }

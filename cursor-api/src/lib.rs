@@ -30,7 +30,9 @@
 mod code;
 pub mod config;
 mod connection;
+mod connection_options;
 mod cursor;
+mod event;
 #[cfg(feature = "internals")]
 mod internals;
 mod options;
@@ -46,7 +48,9 @@ pub mod typed;
 
 pub use code::Code;
 pub use connection::Connection;
+pub use connection_options::ConnectionOptions;
 pub use cursor::Cursor;
+pub use event::EventHandler;
 pub use options::{CursorOptions, Isolation, TransactionOptions};
 pub use range::Range;
 pub use rshelve_core::base::error::{Corruption, Error, Result, RollbackReason};
@@ -58,7 +62,9 @@ pub use rshelve_core::base::stats::StatsSnapshot;
 /// The first bytes of every database file, for programs that tell files apart.
 pub use rshelve_core::block::MAGIC;
 pub use rshelve_core::engine::verify_file;
-pub use rshelve_core::engine::{CompactProgress, CompactReport, CompactStage};
+pub use rshelve_core::engine::{
+    CheckpointInfo, CompactProgress, CompactReport, CompactStage, LATEST_CHECKPOINT,
+};
 #[doc(hidden)]
 #[cfg(feature = "waits")]
 pub use rshelve_core::internals::waited;

@@ -27,7 +27,8 @@ pub struct CursorOptions {
     pub random_seed: Option<u64>,
     /// What the cursor reads in need not stay in the cache. The default is false.
     pub read_once: bool,
-    /// Read this checkpoint, by its name, in place of what is there now.
+    /// Read this checkpoint, by its name, or as [`LATEST_CHECKPOINT`](crate::LATEST_CHECKPOINT) the
+    /// newest one, in place of what is there now. Such a cursor only reads.
     pub checkpoint: Option<String>,
 }
 

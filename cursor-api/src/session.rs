@@ -8,7 +8,8 @@ use rshelve_core::engine::{CompactReport, Session as CoreSession};
 
 use crate::state::SessionState;
 use crate::{
-    Connection, Cursor, CursorOptions, Isolation, Result, TableOptions, TransactionOptions,
+    CheckpointInfo, Connection, Cursor, CursorOptions, Isolation, Result, TableOptions,
+    TransactionOptions, VerifyReport,
 };
 
 /// Runs one transaction at a time, and the cursors in it. It may move to another thread, but is not
@@ -156,11 +157,12 @@ impl Session {
         self.state().reset()
     }
 
-    /// The transaction sees what is committed now, from here on.
+    /// The transaction sees what is committed now, from here on. Outside a transaction there is nothing
+    /// to do.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) outside a transaction with snapshot isolation, or when
-    /// it has written.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) in a transaction without snapshot isolation, or
+    /// that has written.
     pub fn reset_snapshot(&self) -> Result<()> {
         self.state().reset_snapshot()
     }
@@ -177,6 +179,57 @@ impl Session {
     /// database's time-out.
     pub fn set_operation_timeout(&self, timeout: Option<Duration>) {
         self.state().set_operation_timeout(timeout);
+    }
+
+    /// Takes a checkpoint that is kept under `name`, in place of any of that name, until it is
+    /// [dropped](Self::drop_checkpoints). Cursors opened with [`CursorOptions::checkpoint`] read it.
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// let stock = connection.create_table("stock", &Default::default())?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// let session = connection.open_session()?;
+    /// session.checkpoint_named("monday")?;
+    /// stock.insert(b"eggs", b"3")?;
+    /// let options = CursorOptions::new().checkpoint("monday");
+    /// let mut monday = session.open_cursor_with("stock", &options)?;
+    /// assert!(monday.search(b"eggs")?);
+    /// assert_eq!(monday.value()?, b"12");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Busy`](crate::Error::Busy) when a cursor reads the one that is to be replaced;
+    /// [`Error::Invalid`](crate::Error::Invalid) for a name that cannot be one, and inside a
+    /// transaction; as [`checkpoint`](Self::checkpoint).
+    pub fn checkpoint_named(&self, name: &str) -> Result<()> {
+        self.state().checkpoint_with(Some(name), &[])
+    }
+
+    /// Drops named checkpoints: all of these, or none.
+    ///
+    /// # Errors
+    /// [`Error::Busy`](crate::Error::Busy) while a cursor reads one;
+    /// [`Error::Missing`](crate::Error::Missing); as [`checkpoint`](Self::checkpoint).
+    pub fn drop_checkpoints(&self, names: &[&str]) -> Result<()> {
+        self.state().checkpoint_with(None, names)
+    }
+
+    /// The named checkpoints, in the order in which they were taken.
+    pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
+        self.state().checkpoints()
+    }
+
+    /// Verifies the database, as [`Connection::verify`](crate::Connection::verify) does, the last
+    /// checkpoint taken first, so that what was committed is in it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction; as
+    /// [`checkpoint`](Self::checkpoint) and there.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.state().verify()
     }
 
     /// Makes everything committed so far durable.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import rshelve
 
-_MODULES = ["rshelve", *(f"rshelve.{module.name}" for module in pkgutil.iter_modules(rshelve.__path__))]
+_MODULES = ["rshelve", *(module.name for module in pkgutil.walk_packages(rshelve.__path__, "rshelve."))]
 _ROOT = Path(__file__).parents[2]
 
 

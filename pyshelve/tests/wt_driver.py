@@ -7,7 +7,8 @@ how it ended. Where the contract (``docs/cursor-semantics.md``) says that ours d
 operations before it.
 
 What one may not do to a WiredTiger is not drawn: an autocommit write that meets an open
-transaction's (row 21: there it spins for ever), empty keys (row 27), NUL in text (row 28). And
+transaction's (row 21: there it spins for ever), empty keys (row 27), NUL in text (row 28), a
+truncation without a start (an assertion of its debug build). And
 after an operation that failed, the cursor is reset, because row 8 leaves its position open.
 
 A run is a seed and a number of operations; by itself::
@@ -28,7 +29,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 NOTFOUND = -31803
 OPERATIONS_PER_PROGRAM = 400
@@ -55,7 +56,7 @@ class Side:
             [python, worker, module, home],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
             bufsize=1,
         )
@@ -69,8 +70,7 @@ class Side:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            assert self.process.stderr is not None
-            raise Difference(f"a worker died: {self.process.stderr.read()[-2000:]}")
+            raise EOFError
         answer: list[Any] = json.loads(line)
         return answer
 
@@ -124,6 +124,10 @@ class SessionModel:
         self.in_transaction = False
         #: Keys that the open transaction wrote, as JSON; None is any key.
         self.wrote: set[str | None] = set()
+        #: The open transaction is read-committed or read-uncommitted.
+        self.is_weak = False
+        #: Another session wrote since the transaction began, or had written and was open then.
+        self.others_wrote = False
 
 
 class Driver:
@@ -153,15 +157,24 @@ class Driver:
         """Run an operation on both sides; how it ended, ours first."""
         for side in self.sides:
             side.send(list(operation))
-        ours, theirs = (side.receive() for side in self.sides)
+        answers = [self.receive(side, operation) for side in self.sides]
         self.operations += 1
         self.kinds[operation[0]] += 1
-        self.log.append(f"{json.dumps(operation)} -> {json.dumps(ours)}")
-        # The details are for the log.
-        ours, theirs = ours[:3], theirs[:3]
+        self.log.append(f"{json.dumps(operation)} -> {json.dumps(answers[0])}")
+        # The messages are for the log.
+        ours, theirs = answers[0][:3], answers[1][:3]
         if ours != theirs:
-            self.log[-1] += f" but {json.dumps(theirs)} in WiredTiger"
+            self.log[-1] += f" but {json.dumps(answers[1])} in WiredTiger"
         return ours, theirs
+
+    def receive(self, side: Side, operation: tuple[Any, ...]) -> list[Any]:
+        try:
+            return side.receive()
+        except EOFError:
+            side.process.wait()
+            which = "rshelve.wt" if side is self.sides[0] else "WiredTiger"
+            self.log.append(f"{json.dumps(operation)} -> {which} ended ({side.process.returncode})")
+            self.differ(operation)
 
     def same(self, *operation: Any) -> list[Any]:
         """Run an operation that has to end alike."""
@@ -170,7 +183,7 @@ class Driver:
             self.differ(operation)
         return ours
 
-    def differ(self, operation: tuple[Any, ...]) -> None:
+    def differ(self, operation: tuple[Any, ...]) -> NoReturn:
         log = "\n".join(self.log[-400:])
         raise Difference(f"seed {self.seed}, program {self.programs}: {operation[0]} differs\n{log}")
 
@@ -187,6 +200,9 @@ class Driver:
         self.same("open_session", 0, "")
         self.same("s.create", 0, self.uri, formats)
         self.models = []
+        self.bounded: set[int] = set()
+        #: A record was reserved in this program.
+        self.reserved = False
         for number in range(1, draw.randint(3, 5)):
             self.same("open_session", number, "")
             cursors = [number * 10 + index for index in range(draw.randint(1, 3))]
@@ -244,6 +260,23 @@ class Driver:
         run: Callable[[SessionModel, int], None] = getattr(self, name)
         run(model, cursor)
 
+    def level(self, cursor: int) -> None:
+        self.same("c.reset", cursor)
+        self.bounded.discard(cursor)
+
+    def level_all(self, model: SessionModel) -> None:
+        """Row 20: the session's cursors were reset; there, some keep what was set without a place."""
+        for cursor in model.cursors:
+            self.level(cursor)
+        if not model.in_transaction:
+            model.others_wrote = False
+
+    def alone(self, model: SessionModel) -> None:
+        """Row 21: here an autocommit write is a transaction of its own, there it works in the snapshot
+        of the session's cursors, and may find it too old."""
+        if not model.in_transaction and model.others_wrote:
+            self.level_all(model)
+
     def settle(self, cursor: int, answer: list[Any]) -> None:
         """Row 8: after a failure the position is open, but what was set is kept."""
         if answer[0] == "raises":
@@ -265,15 +298,40 @@ class Driver:
                 self.same("c.get_value", cursor)
 
     def search(self, model: SessionModel, cursor: int) -> None:
+        if not model.in_transaction or model.is_weak:
+            # Whether it looks in the snapshot of the place where it was depends on pages there.
+            self.level(cursor)
         if self.draw.random() < 0.8:
             self.same("c.set_key", cursor, self.formats.key())
         answer = self.same("c.search", cursor)
-        self.settle(cursor, answer)
-        self.look(model, cursor)
+        if answer == ["is", 0]:
+            self.look(model, cursor)
+            return
+        self.missed(model, cursor)
+
+    def missed(self, model: SessionModel, cursor: int) -> None:
+        """Row 5: the key is kept, the value is not."""
+        self.same("c.get_key", cursor)
+        if model.in_transaction:
+            # Row 19: where the value is not kept, asking for it fails the transaction.
+            self.same("c.reset", cursor)
+            return
+        ours, theirs = self.both("c.get_value", cursor)
+        if theirs != ours:
+            if ours[2:] != ["Invalid argument"]:
+                self.differ(("c.get_value",))
+            self.named_counts["row 5: after a miss there is no value"] += 1
+        self.same("c.reset", cursor)
 
     def search_near(self, model: SessionModel, cursor: int) -> None:
+        if not model.in_transaction or model.is_weak:
+            # As in `search`.
+            self.level(cursor)
         self.same("c.set_key", cursor, self.formats.key())
         ours, theirs = self.both("c.search_near", cursor)
+        if ours == theirs == ["is", NOTFOUND]:
+            self.missed(model, cursor)
+            return
         if ours == theirs:
             self.settle(cursor, ours)
             self.look(model, cursor)
@@ -305,32 +363,94 @@ class Driver:
         return not any(wrote & {name, None} or (key is None and wrote) for wrote in others)
 
     def wrote(self, model: SessionModel, key: Any) -> None:
+        for other in self.models:
+            other.others_wrote |= other is not model
         if model.in_transaction:
             model.wrote.add(None if key is None else json.dumps(key))
 
     def write(self, model: SessionModel, cursor: int, *operation: Any, with_value: bool) -> None:
-        """A write of a key that is set, sometimes of none or of the position's."""
-        key = self.formats.key()
-        if self.draw.random() < 0.8:
+        """A write of a key that is set, or at the place where the cursor is; seldom of none."""
+        self.alone(model)
+        if cursor in self.bounded and model.in_transaction:
+            # Row 10 against 17 and 18: which is looked at first is open.
+            self.level(cursor)
+        key = None
+        mode = self.draw.random()
+        if mode < 0.75:
+            key = self.formats.key()
             if not self.may_write(model, key):
                 return
             self.same("c.set_key", cursor, key)
-        elif self.may_write(model, None):
-            # Whatever key it has.
-            key = None
+        elif mode < 0.95:
+            # In a transaction only: row 21, theirs may find its snapshot too old.
+            if not model.in_transaction or self.same("c.next", cursor) != ["is", 0]:
+                return
         else:
-            return
-        if with_value and self.draw.random() < 0.95:
+            self.level(cursor)
+        if with_value and (mode >= 0.75 or self.draw.random() < 0.97):
             self.same("c.set_value", cursor, self.formats.value())
-        answer = self.same(operation[0], cursor, *operation[1:])
-        self.wrote(model, key)
-        if answer[0] == "raises" and answer[2].startswith("WT_DUPLICATE_KEY"):
-            # Row 15.
-            self.look(model, cursor)
-            self.same("c.reset", cursor)
+        elif with_value:
+            # No value at all: what is left of another record's is open.
+            self.level(cursor)
+            self.same("c.set_key", cursor, key)
+        answer = self.written(model, operation[0], cursor, *operation[1:])
+        if answer == ["rolled back"]:
             return
-        self.look(model, cursor)
-        self.settle(cursor, answer)
+        self.reserved |= operation[0] == "c.reserve" and answer == ["is", 0]
+        self.wrote(model, key)
+        if answer == ["is", 0]:
+            self.look(model, cursor)
+            if "insert" in operation[0]:
+                self.level(cursor)
+        elif answer[0] == "raises" and answer[2].startswith("WT_DUPLICATE_KEY"):
+            if model.in_transaction:
+                # Row 15.
+                self.look(model, cursor)
+            self.same("c.reset", cursor)
+            self.failed_alone(model)
+        else:
+            self.kept(model, cursor, key)
+
+    def written(self, model: SessionModel, *operation: Any) -> list[Any]:
+        """Run a write."""
+        ours, theirs = self.both(*operation)
+        if ours == theirs:
+            return ours
+        if model.is_weak and ours[2:] == ["Operation not supported"]:
+            # Row 17: a write is refused here whether or not there is anything to write.
+            if theirs == ["is", NOTFOUND] or theirs[1] == "KeyError" or "NOTFOUND" in theirs[2]:
+                self.named_counts["row 17: what would find nothing is refused as well"] += 1
+                return ours
+        if model.in_transaction and self.reserved and ours[1] == "WiredTigerRollbackError":
+            # Row 16: a reservation conflicts as a write does, also with who began before it committed.
+            self.named_counts["row 16: a reservation conflicts as a write does"] += 1
+            self.same("s.rollback_transaction", model.number)
+            self.ended(model)
+            self.level_all(model)
+            return ["rolled back"]
+        self.differ(operation)
+
+    def ended(self, model: SessionModel) -> None:
+        """The session's transaction is over."""
+        model.in_transaction = model.is_weak = False
+        model.wrote.clear()
+
+    def kept(self, model: SessionModel, cursor: int, key: Any) -> None:
+        """Row 8: after a failure the position is open; the key that was set is kept (row 4, too)."""
+        if key is not None:
+            ours, theirs = self.both("c.get_key", cursor)
+            columns = key.get("row", key) if isinstance(key, dict) else key
+            if ours != ["is", columns]:
+                self.differ(("c.get_key",))
+            if theirs != ours:
+                self.named_counts["row 8: a key that was set is kept"] += 1
+        self.same("c.reset", cursor)
+        self.failed_alone(model)
+
+    def failed_alone(self, model: SessionModel) -> None:
+        """Row 8: there, a failed autocommit write takes every cursor of the session from its place."""
+        if not model.in_transaction:
+            self.level_all(model)
 
     def insert(self, model: SessionModel, cursor: int) -> None:
         self.write(model, cursor, "c.insert", with_value=True)
@@ -349,6 +469,9 @@ class Driver:
             return
         key = self.formats.key()
         changes = [self.formats.change() for _ in range(self.draw.randint(1, 3))]
+        if cursor in self.bounded:
+            # As in `write`.
+            self.level(cursor)
         if not model.in_transaction:
             # Row 16: EINVAL here, ENOTSUP there.
             self.same("c.set_key", cursor, key)
@@ -359,27 +482,43 @@ class Driver:
                 self.differ(("modify",))
             self.named_counts["row 16: modify outside a transaction is EINVAL"] += 1
             self.same("c.reset", cursor)
+            self.failed_alone(model)
             return
         self.same("c.set_key", cursor, key)
-        answer = self.same("modify", cursor, changes)
+        answer = self.written(model, "modify", cursor, changes)
+        if answer == ["rolled back"]:
+            return
         self.wrote(model, key)
-        self.look(model, cursor)
-        self.settle(cursor, answer)
+        if answer == ["is", 0]:
+            self.look(model, cursor)
+        else:
+            self.kept(model, cursor, key)
 
     def item(self, model: SessionModel, cursor: int) -> None:
         key = self.formats.key()
+        self.alone(model)
+        if cursor in self.bounded and model.in_transaction:
+            # As in `write`.
+            self.level(cursor)
+        if not model.in_transaction or model.is_weak:
+            # As in `search`.
+            self.level(cursor)
         match self.draw.randrange(3):
             case 0:
                 answer = self.same("get_item", cursor, key)
             case 1 if self.may_write(model, key):
-                answer = self.same("set_item", cursor, key, self.formats.value())
-                self.wrote(model, key)
+                answer = self.written(model, "set_item", cursor, key, self.formats.value())
+                if answer != ["rolled back"]:
+                    self.wrote(model, key)
             case 2 if self.may_write(model, key):
-                answer = self.same("del_item", cursor, key)
-                self.wrote(model, key)
+                answer = self.written(model, "del_item", cursor, key)
+                if answer != ["rolled back"]:
+                    self.wrote(model, key)
             case _:
                 return
-        self.settle(cursor, answer)
+        if answer[0] == "raises":
+            self.same("c.reset", cursor)
+            self.failed_alone(model)
 
     def compare(self, model: SessionModel, cursor: int) -> None:
         other = self.draw.choice(model.cursors)
@@ -389,6 +528,9 @@ class Driver:
         if self.draw.random() < 0.3:
             which = self.draw.choice(["", ",bound=lower", ",bound=upper"])
             self.same("c.bound", cursor, f"action=clear{which}")
+            if which:
+                # The other bound holds on for moves there, but no more for writes.
+                self.same("c.reset", cursor)
             return
         if self.draw.random() < 0.9:
             self.same("c.reset", cursor)
@@ -396,6 +538,7 @@ class Driver:
         which = self.draw.choice(["lower", "upper"])
         inclusive = self.draw.choice(["", ",inclusive=false", ",inclusive=true"])
         answer = self.same("c.bound", cursor, f"action=set,bound={which}{inclusive}")
+        self.bounded.add(cursor)
         self.settle(cursor, answer)
 
     def largest_key(self, model: SessionModel, cursor: int) -> None:
@@ -448,22 +591,42 @@ class Driver:
             )[0]
             self.same("s.begin_transaction", model.number, isolation)
             model.in_transaction = True
+            model.is_weak = "-" in isolation
+            model.others_wrote = any(other.wrote for other in self.models)
             return
         end = self.draw.choice(["commit", "commit", "rollback"])
-        self.same(f"s.{end}_transaction", model.number)
-        model.in_transaction = False
-        model.wrote.clear()
+        ended = self.same(f"s.{end}_transaction", model.number)
+        for other in self.models:
+            other.others_wrote |= other is not model and bool(model.wrote)
+        if end == "rollback" or ended[0] == "raises":
+            self.level_all(model)
+        self.ended(model)
 
     def truncate(self, model: SessionModel, cursor: int) -> None:
         if not self.may_write(model, None):
             return
-        match self.draw.randrange(6):
+        self.alone(model)
+        self.level(cursor)
+        if self.same("c.next", cursor) != ["is", 0]:
+            # An assertion of its debug build, in a table that is empty.
+            return
+        self.level(cursor)
+        if model.in_transaction and model.others_wrote:
+            # Whether a row that the snapshot does not show is in the way is open.
+            return
+        # In a transaction only all of a table: theirs fails its commit after some empty ranges.
+        match 0 if model.in_transaction else self.draw.randrange(6):
             case 0:
-                self.same("truncate", model.number, self.uri, None, None)
+                answer = self.same("truncate", model.number, self.uri, None, None)
+                if answer[0] == "raises" and model.in_transaction:
+                    # Row 19: how much of it was done before it failed is open.
+                    self.same("s.rollback_transaction", model.number)
+                    self.level_all(model)
+                    self.ended(model)
+                    return
             case 1:
                 self.same("c.set_key", cursor, self.formats.key())
-                ends = (cursor, None) if self.draw.random() < 0.5 else (None, cursor)
-                self.same("truncate", model.number, None, *ends)
+                self.same("truncate", model.number, None, cursor, None)
                 self.same("c.reset", cursor)
             case 2:
                 self.same("truncate", model.number, *self.draw.choice(
@@ -484,12 +647,16 @@ class Driver:
         match self.draw.randrange(4):
             case 0:
                 self.same("s.checkpoint", model.number)
+                self.level_all(model)
             case 1:
                 self.same("s.log_flush", model.number, "sync=on")
             case 2:
                 self.same("s.reset", model.number)
+                self.level_all(model)
             case _:
-                self.same("s.reset_snapshot", model.number)
+                # Outside a transaction it makes reads stay in that snapshot there, for how long is open.
+                if model.in_transaction:
+                    self.same("s.reset_snapshot", model.number)
 
 
 def run(python: str, seed: int, operations: int) -> Driver:

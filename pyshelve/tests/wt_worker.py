@@ -2,7 +2,7 @@
 
 Started as ``python wt_worker.py MODULE HOME``, where MODULE is ``rshelve.wt`` or ``wiredtiger``. Each
 line of standard input is an operation, `[name, argument...]` in JSON; each line of standard output
-is how it ended: `["is", result]`, or `["raises", exception, text, detail]`. Sessions and cursors have the
+is how it ended: `["is", result]`, or `["raises", exception, text, messages]`. Sessions and cursors have the
 numbers that the driver gives them.
 """
 
@@ -96,14 +96,16 @@ def _json(value: Any) -> Any:
 
 def main() -> None:
     answers = sys.stdout
-    sys.stdout = sys.stderr = io.StringIO()
+    sys.stdout = sys.stderr = said = io.StringIO()
     worker = Worker(sys.argv[1], sys.argv[2])
     for line in sys.stdin:
         try:
             answer = ["is", _json(worker.run(*json.loads(line)))]
         except Exception as error:
             text = str(error) if isinstance(error, worker.api.WiredTigerError) else ""
-            answer = ["raises", type(error).__name__, text, getattr(error, "detail", "")]
+            answer = ["raises", type(error).__name__, text, said.getvalue()[-300:]]
+        said.seek(0)
+        said.truncate()
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

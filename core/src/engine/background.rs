@@ -54,7 +54,7 @@ fn keep(inner: &Inner) {
     while inner.bell.wait_keeper(nap) {
         let report = |what: &str, result: Result<()>| {
             if let Err(error) = result {
-                tracing::error!(database = %inner.label, %error, "{what} failed");
+                inner.report(what, &error);
             }
         };
         if let Some(log) = inner.committer.log() {
@@ -81,7 +81,7 @@ fn evict(inner: &Inner) {
                 Ok(step) if step.evicted > 0 => fruitless = 0,
                 Ok(step) => fruitless += usize::from(step.went_round),
                 Err(error) => {
-                    tracing::error!(database = %inner.label, %error, "eviction failed");
+                    inner.report("eviction", &error);
                     break;
                 }
             }

@@ -12,6 +12,7 @@ mod check;
 mod checkpoints;
 mod compact;
 mod edges;
+mod events;
 #[cfg(feature = "internals")]
 mod internals;
 mod maintain;
@@ -27,6 +28,7 @@ pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
 pub use checkpoints::{CheckpointInfo, LATEST_CHECKPOINT};
 pub use compact::{CompactProgress, CompactReport, CompactStage};
+pub use events::Listener;
 pub use session::{Bulk, Cached, Isolation, Session};
 pub use view::{Checkpoint, CheckpointTable};
 
@@ -80,6 +82,7 @@ pub(crate) struct Inner {
     /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
     unfinished: AtomicBool,
     bell: Arc<bell::Bell>,
+    events: events::Events,
     lock: Mutex<Option<DatabaseLock>>,
 }
 

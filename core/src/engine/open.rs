@@ -169,6 +169,7 @@ impl Engine {
             checkpoint_uses: Mutex::default(),
             unfinished: AtomicBool::new(false),
             bell,
+            events: super::events::Events::default(),
             options,
         };
         if needs_recovery && writable {

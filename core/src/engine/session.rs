@@ -242,9 +242,6 @@ impl Session {
         if let Some(isolation) = self.weak {
             return Err(isolation.refuse_write());
         }
-        if self.failed {
-            return Err(Error::invalid("the transaction has failed; roll it back"));
-        }
         let write = Write { key, value, wanted };
         let outcome = match self.inner.make_room(self.timeout) {
             Err(error) => Err(error),
@@ -319,11 +316,10 @@ impl Session {
         }
     }
 
-    /// Cursors that are under way see what their own session wrote.
+    /// Cursors that are under way see what their own session wrote: the next read takes a new snapshot.
     fn renew_snapshot(&mut self) {
         if self.snapshot.is_some() {
-            self.view += 1;
-            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
+            self.release_snapshot();
         }
     }
 

@@ -4,11 +4,12 @@ use std::cmp::Ordering;
 use std::ops::Bound;
 
 use rshelve_core::btree::{Landing, Position};
-use rshelve_core::engine::{OpenTable, Session as CoreSession};
+use rshelve_core::engine::Session as CoreSession;
 
 use super::SessionState;
 use super::cursor::{CursorState, Held, note_failure, requires};
 use super::mode::Op;
+use super::source::Source;
 use crate::{Error, Result};
 
 /// One end of a range.
@@ -73,13 +74,13 @@ impl Bounds {
     pub(super) fn walk(
         &self,
         core: &mut CoreSession,
-        table: &OpenTable,
+        table: &Source,
         at: &mut Position,
         forward: bool,
     ) -> Result<bool> {
         let found = match (at.is_set(), forward) {
-            (true, true) => core.next(table, at)?,
-            (true, false) => core.prev(table, at)?,
+            (true, true) => table.next(core, at)?,
+            (true, false) => table.prev(core, at)?,
             (false, true) => self.enter_lower(core, table, at)?,
             (false, false) => self.enter_upper(core, table, at)?,
         };
@@ -89,14 +90,14 @@ impl Bounds {
     fn enter_lower(
         &self,
         core: &mut CoreSession,
-        table: &OpenTable,
+        table: &Source,
         at: &mut Position,
     ) -> Result<bool> {
         match &self.lower {
-            Bound::Unbounded => core.next(table, at),
-            Bound::Included(lower) => Ok(core.seek(table, at, lower)? != Landing::End),
-            Bound::Excluded(lower) => match core.seek(table, at, lower)? {
-                Landing::Exact => core.next(table, at),
+            Bound::Unbounded => table.next(core, at),
+            Bound::Included(lower) => Ok(table.seek(core, at, lower)? != Landing::End),
+            Bound::Excluded(lower) => match table.seek(core, at, lower)? {
+                Landing::Exact => table.next(core, at),
                 Landing::Above => Ok(true),
                 Landing::End => Ok(false),
             },
@@ -106,14 +107,14 @@ impl Bounds {
     fn enter_upper(
         &self,
         core: &mut CoreSession,
-        table: &OpenTable,
+        table: &Source,
         at: &mut Position,
     ) -> Result<bool> {
         match &self.upper {
-            Bound::Unbounded => core.prev(table, at),
-            Bound::Excluded(upper) => core.seek_below(table, at, upper),
+            Bound::Unbounded => table.prev(core, at),
+            Bound::Excluded(upper) => table.seek_below(core, at, upper),
             Bound::Included(upper) => {
-                Ok(core.find(table, at, upper)? || core.seek_below(table, at, upper)?)
+                Ok(table.find(core, at, upper)? || table.seek_below(core, at, upper)?)
             }
         }
     }
@@ -122,7 +123,7 @@ impl Bounds {
     pub(super) fn land_near(
         &self,
         core: &mut CoreSession,
-        table: &OpenTable,
+        table: &Source,
         at: &mut Position,
         key: &[u8],
     ) -> Result<Option<Ordering>> {
@@ -132,8 +133,8 @@ impl Bounds {
             Ordering::Less => self.walk(core, table, at, true)?,
             Ordering::Greater => self.walk(core, table, at, false)?,
             Ordering::Equal => {
-                (core.seek(table, at, key)? != Landing::End && is_in(at))
-                    || (core.seek_below(table, at, key)? && is_in(at))
+                (table.seek(core, at, key)? != Landing::End && is_in(at))
+                    || (table.seek_below(core, at, key)? && is_in(at))
             }
         };
         Ok(at.key().filter(|_| found).map(|found| found.cmp(key)))
@@ -152,20 +153,19 @@ impl CursorState {
         edge: Edge,
         inclusive: bool,
     ) -> Result<()> {
-        self.catch_up(session);
+        self.catch_up();
         let outcome = self.mode.check(Op::Table).and_then(|()| self.try_set_bound(edge, inclusive));
         outcome.inspect_err(|error| note_failure(session, error))
     }
 
     fn try_set_bound(&mut self, edge: Edge, inclusive: bool) -> Result<()> {
-        match self.key_is {
-            Held::Set => {}
-            Held::There => {
-                return Err(Error::invalid(
-                    "setting bounds is not allowed when the cursor is positioned",
-                ));
-            }
-            Held::No => return Err(requires("key")),
+        if self.position.is_set() || self.key_is == Held::There {
+            return Err(Error::invalid(
+                "setting bounds on a positioned cursor is not allowed; reset it first",
+            ));
+        }
+        if self.key_is == Held::No {
+            return Err(requires("key"));
         }
         let key = self.key.clone();
         let bound = if inclusive { Bound::Included(key) } else { Bound::Excluded(key) };
@@ -194,9 +194,9 @@ impl CursorState {
     /// Takes the bounds away, or one of them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the cursor is on a record.
-    pub fn clear_bound(&mut self, session: &mut SessionState, edge: Option<Edge>) -> Result<()> {
-        self.catch_up(session);
+    /// [`Error::Unsupported`] of a cursor that has none.
+    pub fn clear_bound(&mut self, _session: &mut SessionState, edge: Option<Edge>) -> Result<()> {
+        self.catch_up();
         self.mode.check(Op::Table)?;
         if edge != Some(Edge::Upper) {
             self.bounds.lower = Bound::Unbounded;

@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rshelve_core::btree::{Landing, Position};
 use rshelve_core::engine::OpenTable;
@@ -12,6 +14,7 @@ use super::bulk::Bulk;
 use super::mode::{Mode, Op};
 use super::random::Dice;
 use super::rows::Rows;
+use super::source::Source;
 use crate::{CursorOptions, Error, Result, TableOptions};
 
 /// Where a cursor's key, or value, is.
@@ -28,7 +31,7 @@ pub(super) enum Held {
 /// A place in a table, and a key and a value to work with. See the [module](super).
 pub struct CursorState {
     /// None for rows that are not a table's.
-    pub(super) table: Option<OpenTable>,
+    pub(super) table: Option<Source>,
     name: String,
     pub(super) mode: Mode,
     pub(super) options: CursorOptions,
@@ -42,6 +45,8 @@ pub struct CursorState {
     long_value: OnceCell<Vec<u8>>,
     /// The session's count of resets when the cursor was last used.
     resets: u64,
+    /// That count as it is now.
+    session_resets: Arc<AtomicU64>,
     /// Counted in the session as being on a record.
     placed: bool,
     dice: Dice,
@@ -52,14 +57,14 @@ pub struct CursorState {
 impl CursorState {
     pub(super) fn new(
         session: &SessionState,
-        table: OpenTable,
+        table: Source,
         options: &CursorOptions,
     ) -> Result<Self> {
-        if options.checkpoint.is_some() {
-            return Err(Error::Unsupported { what: "a checkpoint cursor".to_owned() });
-        }
         let mode = Mode::of(options)?;
-        let bulk = if mode == Mode::Bulk { Bulk::begin(session, &table)? } else { Bulk::default() };
+        let bulk = match mode {
+            Mode::Bulk => Bulk::begin(session, table.live()?)?,
+            Mode::Table | Mode::Random | Mode::Rows => Bulk::default(),
+        };
         let name = table.name().to_owned();
         Ok(Self { bulk, ..Self::empty(session, Some(table), name, mode, options) })
     }
@@ -77,7 +82,7 @@ impl CursorState {
 
     fn empty(
         session: &SessionState,
-        table: Option<OpenTable>,
+        table: Option<Source>,
         name: String,
         mode: Mode,
         options: &CursorOptions,
@@ -99,7 +104,8 @@ impl CursorState {
             value_is: Held::No,
             bounds: Bounds::default(),
             long_value: OnceCell::new(),
-            resets: session.resets(),
+            resets: session.resets.load(Relaxed),
+            session_resets: Arc::clone(&session.resets),
             placed: false,
             dice: Dice::new(options.random_seed),
             bulk: Bulk::default(),
@@ -124,7 +130,7 @@ impl CursorState {
 
     /// The options of its table, if it has one.
     pub fn table_options(&self) -> Option<&TableOptions> {
-        self.table.as_ref().map(OpenTable::options)
+        self.table.as_ref().map(Source::options)
     }
 
     /// Whether it is on a record.
@@ -133,6 +139,10 @@ impl CursorState {
     }
 
     pub(crate) fn table(&self) -> Result<&OpenTable> {
+        self.source()?.live()
+    }
+
+    pub(super) fn source(&self) -> Result<&Source> {
         self.table.as_ref().ok_or_else(|| no_table(&self.name))
     }
 
@@ -140,6 +150,7 @@ impl CursorState {
 
     /// Sets the key for the next operation.
     pub fn set_key(&mut self, key: &[u8]) {
+        self.catch_up();
         self.key.clear();
         self.key.extend_from_slice(key);
         self.key_is = Held::Set;
@@ -147,6 +158,7 @@ impl CursorState {
 
     /// Sets the value for the next operation.
     pub fn set_value(&mut self, value: &[u8]) {
+        self.catch_up();
         self.value.clear();
         self.value.extend_from_slice(value);
         self.value_is = Held::Set;
@@ -157,12 +169,7 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when there is none.
     pub fn key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
-        let key = match self.key_is {
-            Held::Set => Some(self.key.as_slice()),
-            Held::There if self.resets == session.resets() => self.position.key(),
-            Held::There | Held::No => None,
-        };
-        key.ok_or_else(|| requires("key"))
+        self.held_key().inspect_err(|error| note_failure(session, error))
     }
 
     /// The value that is set, or that the cursor is on. Valid until the cursor's next operation.
@@ -170,13 +177,35 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when there is none; what reading a long value gives.
     pub fn value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
+        self.held_value(session).inspect_err(|error| note_failure(session, error))
+    }
+
+    /// As [`key`](Self::key), for who only asks whether there is one.
+    pub(crate) fn held_key(&self) -> Result<&[u8]> {
+        let key = match self.key_is {
+            _ if self.was_reset() => None,
+            Held::Set => Some(self.key.as_slice()),
+            Held::There => self.position.key(),
+            Held::No => None,
+        };
+        key.ok_or_else(|| requires("key"))
+    }
+
+    /// As [`value`](Self::value), for who only asks whether there is one.
+    pub(crate) fn held_value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
         match self.value_is {
+            _ if self.was_reset() => Err(requires("value")),
             Held::Set => Ok(&self.value),
-            Held::There if self.resets == session.resets() => {
-                session.core.value(self.table()?, &self.position, &self.long_value)
-            }
-            Held::There | Held::No => Err(requires("value")),
+            Held::There => self.source()?.value(&session.core, &self.position, &self.long_value),
+            Held::No => Err(requires("value")),
         }
+    }
+
+    /// Whether a rollback or a reset of the session took the cursor from its record. It takes what was
+    /// set with it; a cursor without a place keeps that.
+    fn was_reset(&self) -> bool {
+        self.resets != self.session_resets.load(Relaxed)
+            && (self.position.is_set() || self.key_is == Held::There)
     }
 
     /// Compares its key with that of another cursor of the same table.
@@ -184,13 +213,18 @@ impl CursorState {
     /// # Errors
     /// [`Error::Invalid`] when either has no key, or their tables differ.
     pub fn compare(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
+        let order = self.compare_held(other);
+        order.inspect_err(|error| note_failure(session, error))
+    }
+
+    fn compare_held(&self, other: &Self) -> Result<Ordering> {
         self.mode.check(Op::Compare)?;
-        if self.table.as_ref().map(OpenTable::id) != other.table.as_ref().map(OpenTable::id)
+        if self.table.as_ref().map(Source::id) != other.table.as_ref().map(Source::id)
             || self.name != other.name
         {
             return Err(Error::invalid("comparison method cursors must reference the same object"));
         }
-        Ok(self.key(session)?.cmp(other.key(session)?))
+        Ok(self.held_key()?.cmp(other.held_key()?))
     }
 
     // Moving.
@@ -204,7 +238,7 @@ impl CursorState {
         match self.mode {
             Mode::Table => self.walk(session, true),
             Mode::Random => self.jump(session),
-            Mode::Rows => self.in_rows(session, |rows| rows.walk(true)),
+            Mode::Rows => self.in_rows(|rows| rows.walk(true)),
             Mode::Bulk => self.refuse(session, Op::Next),
         }
     }
@@ -216,20 +250,20 @@ impl CursorState {
     pub fn prev(&mut self, session: &mut SessionState) -> Result<()> {
         match self.mode {
             Mode::Table => self.walk(session, false),
-            Mode::Rows => self.in_rows(session, |rows| rows.walk(false)),
+            Mode::Rows => self.in_rows(|rows| rows.walk(false)),
             Mode::Random | Mode::Bulk => self.refuse(session, Op::Move),
         }
     }
 
     fn walk(&mut self, session: &mut SessionState, forward: bool) -> Result<()> {
-        self.catch_up(session);
+        self.catch_up();
         self.long_value.take();
         let (core, at) = (&mut session.core, &mut self.position);
         let moved = match &self.table {
             None => Err(no_table(&self.name)),
             Some(table) if self.bounds.are_set() => self.bounds.walk(core, table, at, forward),
-            Some(table) if forward => core.next(table, at),
-            Some(table) => core.prev(table, at),
+            Some(table) if forward => table.next(core, at),
+            Some(table) => table.prev(core, at),
         };
         if !matches!(moved, Ok(true)) {
             (self.key_is, self.value_is) = (Held::No, Held::No);
@@ -238,25 +272,23 @@ impl CursorState {
     }
 
     fn jump(&mut self, session: &mut SessionState) -> Result<()> {
-        self.catch_up(session);
+        self.catch_up();
         self.long_value.take();
         let (dice, at) = (&mut self.dice, &mut self.position);
         let moved = match &self.table {
             None => Err(no_table(&self.name)),
-            Some(table) => session.core.random(table, at, || dice.roll()),
+            Some(table) => {
+                table.live().and_then(|table| session.core.random(table, at, || dice.roll()))
+            }
         };
         self.arrived(session, moved)
     }
 
     /// Runs one move among rows that are not a table's.
-    fn in_rows(
-        &mut self,
-        session: &SessionState,
-        go: impl FnOnce(&mut Rows) -> bool,
-    ) -> Result<()> {
-        self.catch_up(session);
+    fn in_rows(&mut self, go: impl FnOnce(&mut Rows) -> bool) -> Result<()> {
+        self.catch_up();
         if !go(&mut self.rows) {
-            self.value_is = Held::No;
+            (self.key_is, self.value_is) = (Held::No, Held::No);
             return Err(Error::NotFound);
         }
         if let Some((key, value)) = self.rows.row() {
@@ -285,14 +317,26 @@ impl CursorState {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn search_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
-        self.catch_up(session);
+        self.catch_up();
         self.long_value.take();
-        let found = match &self.table {
-            None => return self.in_rows(session, |rows| rows.search(key)),
-            Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
-            Some(table) => session.core.find(table, &mut self.position, key),
-        };
+        if self.mode == Mode::Rows {
+            return self.in_rows(|rows| rows.search(key));
+        }
+        let was_placed = self.placed;
+        let mut found = self.find(session, key);
+        if was_placed && matches!(found, Ok(false)) {
+            self.depart(session);
+            found = self.find(session, key);
+        }
         self.arrived(session, found)
+    }
+
+    fn find(&mut self, session: &mut SessionState, key: &[u8]) -> Result<bool> {
+        match &self.table {
+            None => Err(no_table(&self.name)),
+            Some(_) if !self.bounds.place(key).is_eq() => Ok(false),
+            Some(table) => table.find(&mut session.core, &mut self.position, key),
+        }
     }
 
     /// Goes to the key that is set; if it is not there, to the smallest key above, else to the largest
@@ -313,17 +357,22 @@ impl CursorState {
     /// # Errors
     /// As [`search_near`](Self::search_near).
     pub fn search_near_for(&mut self, session: &mut SessionState, key: &[u8]) -> Result<Ordering> {
-        self.catch_up(session);
+        self.catch_up();
         self.long_value.take();
         if self.mode == Mode::Rows {
             let mut landed = None;
-            self.in_rows(session, |rows| {
+            self.in_rows(|rows| {
                 landed = rows.search_near(key);
                 landed.is_some()
             })?;
             return landed.ok_or(Error::NotFound);
         }
-        let landed = self.land_near(session, key);
+        let was_placed = self.placed;
+        let mut landed = self.land_near(session, key);
+        if was_placed && !matches!(landed, Ok(Some(Ordering::Equal)) | Err(_)) {
+            self.depart(session);
+            landed = self.land_near(session, key);
+        }
         let found = landed.as_ref().map(Option::is_some).map_err(Clone::clone);
         self.arrived(session, found)?;
         landed?.ok_or(Error::NotFound)
@@ -335,10 +384,10 @@ impl CursorState {
         if self.bounds.are_set() {
             return self.bounds.land_near(core, table, at, key);
         }
-        match core.seek(table, at, key)? {
+        match table.seek(core, at, key)? {
             Landing::Exact => Ok(Some(Ordering::Equal)),
             Landing::Above => Ok(Some(Ordering::Greater)),
-            Landing::End => Ok(core.prev(table, at)?.then_some(Ordering::Less)),
+            Landing::End => Ok(table.prev(core, at)?.then_some(Ordering::Less)),
         }
     }
 
@@ -387,7 +436,7 @@ impl CursorState {
 
     /// Goes to no record, without key and value.
     pub(crate) fn leave(&mut self, session: &mut SessionState) {
-        self.catch_up(session);
+        self.catch_up();
         self.long_value.take();
         self.position.reset();
         self.rows.reset();
@@ -397,19 +446,23 @@ impl CursorState {
 
     // What operations have in common.
 
+    /// Is on no record any more, and looks for its key again: if no other cursor is on one, in what is
+    /// committed now. A record that is found in the snapshot that there was keeps that snapshot.
+    fn depart(&mut self, session: &mut SessionState) {
+        self.position.reset();
+        self.count(session);
+    }
+
     /// What a rollback or a reset of the session did to the cursor happens now.
-    pub(super) fn catch_up(&mut self, session: &SessionState) {
-        if self.resets != session.resets() {
-            self.resets = session.resets();
-            self.placed = false;
+    pub(super) fn catch_up(&mut self) {
+        if self.was_reset() {
             self.position.reset();
-            let keep = |held: &mut Held| {
-                if *held == Held::There {
-                    *held = Held::No;
-                }
-            };
-            keep(&mut self.key_is);
-            keep(&mut self.value_is);
+            (self.key_is, self.value_is) = (Held::No, Held::No);
+        }
+        let resets = self.session_resets.load(Relaxed);
+        if self.resets != resets {
+            self.resets = resets;
+            self.placed = false;
         }
     }
 
@@ -418,7 +471,8 @@ impl CursorState {
         match (self.placed, self.position.is_set()) {
             (false, true) => session.cursor_placed(),
             (true, false) => session.cursor_left(),
-            _ => {}
+            (false, false) => session.nothing_found(),
+            (true, true) => {}
         }
         self.placed = self.position.is_set();
     }
@@ -430,10 +484,7 @@ impl CursorState {
                 (self.key_is, self.value_is) = (Held::There, Held::There);
                 Ok(())
             }
-            Ok(false) => {
-                self.value_is = Held::No;
-                Err(Error::NotFound)
-            }
+            Ok(false) => Err(Error::NotFound),
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -466,7 +517,7 @@ impl CursorState {
 
     /// Takes the key out, for an operation that needs one and gives it back.
     pub(super) fn take_key(&mut self, session: &mut SessionState) -> Result<Vec<u8>> {
-        self.catch_up(session);
+        self.catch_up();
         match (self.key_is, self.position.key()) {
             (Held::Set, _) => Ok(std::mem::take(&mut self.key)),
             (Held::There, Some(key)) => {
@@ -493,9 +544,9 @@ impl CursorState {
 }
 
 /// An operation failed: an open transaction that wrote cannot be committed any more.
-pub(super) fn note_failure(session: &mut SessionState, error: &Error) {
-    if !matches!(error, Error::NotFound | Error::DuplicateKey) {
-        session.core.fail();
+pub(super) fn note_failure(session: &SessionState, error: &Error) {
+    if !matches!(error, Error::NotFound | Error::DuplicateKey | Error::Unsupported { .. }) {
+        session.note_failure();
     }
 }
 

@@ -37,6 +37,7 @@ mod modify;
 mod random;
 mod rows;
 mod session;
+mod source;
 mod sources;
 mod uri;
 mod write;

@@ -1,6 +1,9 @@
 //! A session as a value.
 
+use std::cell::Cell;
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use std::ops::ControlFlow;
@@ -9,10 +12,12 @@ use rshelve_core::engine::{CompactReport, Engine, OpenTable, Session as CoreSess
 
 use super::CursorState;
 use super::cursor::note_failure;
+use super::source::Source;
 use super::sources::{metadata_rows, statistics_rows};
 use super::uri::Uri;
 use crate::{
-    Connection, CursorOptions, Error, Isolation, Result, TableOptions, TransactionOptions,
+    CheckpointInfo, Connection, CursorOptions, Error, Isolation, Result, TableOptions,
+    TransactionOptions, VerifyReport,
 };
 
 /// One transaction at a time, and what its cursors share. See the [module](super).
@@ -23,11 +28,14 @@ pub struct SessionState {
     /// How many cursors are on a record: while any is, reads outside a transaction see one snapshot.
     placed: usize,
     /// Raised by what resets every cursor: a rollback, `reset`.
-    resets: u64,
+    /// Relaxed: only who holds the session works on its cursors.
+    pub(super) resets: Arc<AtomicU64>,
     isolation: Isolation,
     timeout: Option<Duration>,
     /// What the transaction's commit is to do.
     sync: Option<bool>,
+    /// An operation failed since the transaction began.
+    failed: Cell<bool>,
 }
 
 impl SessionState {
@@ -42,10 +50,11 @@ impl SessionState {
             engine,
             core,
             placed: 0,
-            resets: 0,
+            resets: Arc::default(),
             isolation: Isolation::default(),
             timeout: None,
             sync: None,
+            failed: Cell::new(false),
         })
     }
 
@@ -56,8 +65,19 @@ impl SessionState {
     /// # Errors
     /// [`Error::Missing`], [`Error::Closed`]; [`Error::Unsupported`] for options that are not built.
     pub fn open_cursor(&mut self, name: &str, options: &CursorOptions) -> Result<CursorState> {
-        let table = self.engine.table(name)?;
-        CursorState::new(self, table, options)
+        let opened =
+            self.source(name, options).and_then(|source| CursorState::new(self, source, options));
+        opened.inspect_err(|error| note_failure(self, error))
+    }
+
+    /// What a cursor over table `name` reads.
+    fn source(&self, name: &str, options: &CursorOptions) -> Result<Source> {
+        match &options.checkpoint {
+            Some(checkpoint) => {
+                Ok(Source::Past(self.engine.open_checkpoint(checkpoint)?.table(name)?))
+            }
+            None => Ok(Source::Live(self.engine.table(name)?)),
+        }
     }
 
     /// Opens what `uri` names: a table, the metadata of all tables, or the statistics.
@@ -86,7 +106,7 @@ impl SessionState {
     /// A second cursor where `cursor` is, or with its key.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it has no key; [`Error::NotFound`] when there is no record at its key;
+    /// [`Error::Invalid`] when it has no key; [`Error::Missing`] when there is no record at its key;
     /// [`Error::Unsupported`] of a cursor without a table.
     pub fn duplicate(
         &mut self,
@@ -94,13 +114,16 @@ impl SessionState {
         options: &CursorOptions,
     ) -> Result<CursorState> {
         let key = cursor.key(self)?.to_vec();
-        let mut twin = CursorState::new(self, cursor.table()?.clone(), options)?;
+        let mut twin = CursorState::new(self, cursor.source()?.clone(), options)?;
         twin.set_key(&key);
         match twin.search(self) {
             Ok(()) => Ok(twin),
             Err(error) => {
                 twin.close(self)?;
-                Err(error)
+                Err(match error {
+                    Error::NotFound => Error::Missing { what: "record to duplicate".to_owned() },
+                    other => other,
+                })
             }
         }
     }
@@ -116,18 +139,32 @@ impl SessionState {
     }
 
     fn reset_cursors(&mut self) {
-        self.resets += 1;
+        self.resets.fetch_add(1, Relaxed);
         self.placed = 0;
         self.core.release_snapshot();
     }
 
-    pub(super) fn resets(&self) -> u64 {
-        self.resets
+    /// An operation failed: a transaction that wrote cannot be committed any more.
+    pub(super) fn note_failure(&self) {
+        self.failed.set(true);
+    }
+
+    /// Tells the connection's event handler of a failure that no caller gets.
+    pub fn report(&self, what: &str, error: &Error) {
+        self.engine.report(what, error);
     }
 
     /// A cursor came to be on a record.
     pub(crate) fn cursor_placed(&mut self) {
         self.placed += 1;
+    }
+
+    /// A cursor looked for a record and came to none. The snapshot that it looked in is not kept for
+    /// it: the next read sees what is committed then.
+    pub(crate) fn nothing_found(&mut self) {
+        if self.placed == 0 && self.core.has_snapshot() {
+            self.core.release_snapshot();
+        }
     }
 
     /// A cursor is on no record any more.
@@ -140,12 +177,14 @@ impl SessionState {
 
     // Transactions.
 
-    /// Begins a transaction.
+    /// Begins a transaction. Cursors keep their places.
     ///
     /// # Errors
     /// [`Error::Invalid`] inside one, [`Error::Closed`].
     pub fn begin(&mut self, options: &TransactionOptions) -> Result<()> {
-        self.core.begin_with(options.isolation.unwrap_or(self.isolation))?;
+        let begun = self.core.begin_with(options.isolation.unwrap_or(self.isolation));
+        self.failed.set(begun.is_err());
+        begun?;
         self.sync = options.sync;
         if options.operation_timeout.is_some() {
             self.core.set_timeout(options.operation_timeout);
@@ -169,19 +208,32 @@ impl SessionState {
     /// As [`commit`](Self::commit); [`Error::Unsupported`], and the transaction stays open, when `sync`
     /// is false in a database whose commits are all synced.
     pub fn commit_with(&mut self, sync: Option<bool>) -> Result<()> {
+        if self.failed.get() {
+            self.core.fail();
+        }
+        let was_open = self.in_transaction();
         let outcome = self.core.commit_with(sync.or(self.sync));
         if !self.in_transaction() {
             self.core.set_timeout(self.timeout);
         }
+        if was_open && outcome.is_err() && !self.in_transaction() {
+            // It was rolled back.
+            self.reset_cursors();
+        }
         outcome
     }
 
-    /// The transaction sees what is committed now, from here on.
+    /// The transaction sees what is committed now, from here on; outside one, the session's cursors do.
     ///
     /// # Errors
-    /// [`Error::Invalid`] outside a transaction with snapshot isolation, or when it has written.
+    /// [`Error::Unsupported`] in a transaction with weaker isolation, or in one that
+    /// has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
-        self.core.reset_snapshot()
+        if self.in_transaction() {
+            return self.core.reset_snapshot();
+        }
+        self.core.retake_snapshot();
+        Ok(())
     }
 
     /// The isolation of transactions that are begun without one.
@@ -215,6 +267,12 @@ impl SessionState {
         outcome
     }
 
+    /// Notes that an operation failed above this layer: an open transaction that has written cannot be
+    /// committed any more.
+    pub fn fail(&mut self) {
+        self.core.fail();
+    }
+
     /// Whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
         self.core.in_transaction()
@@ -228,6 +286,11 @@ impl SessionState {
     /// [`Error::Exists`] when it exists and `exclusive` is set; [`Error::Invalid`] when it exists with
     /// other options; what writing gives.
     pub fn create(&mut self, name: &str, options: &TableOptions, exclusive: bool) -> Result<()> {
+        let created = self.try_create(name, options, exclusive);
+        created.inspect_err(|error| note_failure(self, error))
+    }
+
+    fn try_create(&self, name: &str, options: &TableOptions, exclusive: bool) -> Result<()> {
         if exclusive && self.engine.table(name).is_ok() {
             return Err(Error::Exists { what: format!("table {name:?}") });
         }
@@ -344,14 +407,49 @@ impl SessionState {
         Ok(self.core.rows(&self.engine.table(name)?))
     }
 
-    /// Brings the one file up to date, durably.
+    /// Brings the one file up to date, durably, and resets the session's cursors.
     ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction; as
     /// [`Connection::checkpoint`](crate::Connection::checkpoint).
     pub fn checkpoint(&mut self) -> Result<()> {
         self.outside_transaction("a checkpoint")?;
+        self.reset_cursors();
         self.engine.checkpoint()
+    }
+
+    /// The same, and afterwards the checkpoint is kept under `name`, if one is given, in place of any of
+    /// that name; those in `drop` are dropped, all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when a cursor reads one that is to go; [`Error::Missing`]; [`Error::Invalid`]
+    /// for a name that cannot be one; as [`checkpoint`](Self::checkpoint).
+    pub fn checkpoint_with(&mut self, name: Option<&str>, drop: &[&str]) -> Result<()> {
+        self.outside_transaction("a checkpoint")?;
+        if !drop.is_empty() {
+            self.engine.drop_checkpoints(drop)?;
+        }
+        match name {
+            Some(name) => self.engine.checkpoint_named(name),
+            None if drop.is_empty() => self.engine.checkpoint(),
+            None => Ok(()),
+        }
+    }
+
+    /// The named checkpoints, in the order in which they were taken.
+    pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
+        self.engine.checkpoints()
+    }
+
+    /// Takes a checkpoint, and verifies all that it reaches. What is damaged is in the report, by table.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] inside a transaction; as [`checkpoint`](Self::checkpoint) and
+    /// [`Connection::verify`](crate::Connection::verify).
+    pub fn verify(&mut self) -> Result<VerifyReport> {
+        self.outside_transaction("a verification")?;
+        self.engine.checkpoint()?;
+        self.engine.verify(&mut |_| Ok(()))
     }
 
     /// Makes everything committed so far durable.
@@ -373,6 +471,7 @@ impl SessionState {
 
     fn outside_transaction(&self, what: &str) -> Result<()> {
         if self.in_transaction() {
+            self.note_failure();
             return Err(Error::invalid(format!(
                 "{what} inside a transaction; commit it or roll it back first"
             )));

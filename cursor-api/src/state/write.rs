@@ -1,5 +1,7 @@
 //! Writing through a cursor.
 
+use std::cell::OnceCell;
+
 use super::SessionState;
 use super::cursor::{CursorState, Held, note_failure, requires};
 use super::mode::{Mode, Op};
@@ -11,8 +13,8 @@ impl CursorState {
     /// neither key nor value.
     ///
     /// # Errors
-    /// [`Error::DuplicateKey`] without `overwrite` when the key has a value; inside a transaction the
-    /// cursor is on that record then. [`Error::NotFound`] outside the bounds; [`Error::Invalid`] when
+    /// [`Error::DuplicateKey`] without `overwrite` when the key has a value; inside a transaction that
+    /// value is set then. [`Error::NotFound`] outside the bounds; [`Error::Invalid`] when
     /// key or value are not set; [`Error::Unsupported`] through a cursor that is read-only;
     /// [`Error::Rollback`] when another transaction was first; as
     /// [`Table::insert`](crate::Table::insert).
@@ -24,10 +26,21 @@ impl CursorState {
         self.give_back_key(key);
         match &outcome {
             Ok(()) => self.leave(session),
-            Err(Error::DuplicateKey) if session.in_transaction() => self.search(session)?,
+            Err(Error::DuplicateKey) if session.in_transaction() => self.show_existing(session)?,
             Err(_) => {}
         }
         outcome
+    }
+
+    /// Sets the value that the key has.
+    fn show_existing(&mut self, session: &mut SessionState) -> Result<()> {
+        let table = self.table()?;
+        let (mut at, long_value) = (session.core.position(), OnceCell::new());
+        if session.core.find(table, &mut at, &self.key)? {
+            let value = session.core.value(table, &at, &long_value)?.to_vec();
+            self.set_value(&value);
+        }
+        Ok(())
     }
 
     /// Gives `key` this value, without a look at what is set.
@@ -41,12 +54,16 @@ impl CursorState {
         value: &[u8],
     ) -> Result<()> {
         self.check_write(key)?;
-        let Some(table) = &self.table else { return self.mode.check(Op::Insert) };
+        let table = self.table()?;
         if self.mode == Mode::Bulk {
             return self.bulk.insert(key, value);
         }
         if self.options.overwrite {
             return session.core.put(table, key, value);
+        }
+        // What the transaction sees counts before what others wrote meanwhile.
+        if session.in_transaction() && self.sees(session, key)? {
+            return Err(Error::DuplicateKey);
         }
         match session.core.insert(table, key, value)? {
             true => Ok(()),
@@ -110,12 +127,16 @@ impl CursorState {
         let key = self.take_key(session)?;
         let outcome = self.remove_row(session, &key);
         self.give_back_key(key);
-        if let Err(error) = &outcome {
-            note_failure(session, error);
-        } else if self.key_is == Held::There {
-            self.value_is = Held::No;
-        } else {
-            self.leave(session);
+        match &outcome {
+            // It was on the record, and stays where that was.
+            Ok(()) if self.key_is == Held::There => self.value_is = Held::No,
+            Ok(()) => self.leave(session),
+            // Where it was there is nothing any more.
+            Err(Error::NotFound) if self.key_is == Held::There => self.leave(session),
+            Err(error) => {
+                note_failure(session, error);
+                self.lose_place(session);
+            }
         }
         outcome
     }
@@ -147,14 +168,41 @@ impl CursorState {
     /// afterwards, with the new value.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve).
+    /// [`Error::Invalid`] without changes; as [`reserve`](Self::reserve).
     pub fn modify(
         &mut self,
         session: &mut SessionState,
         changes: &[Modify],
         padding: Padding,
     ) -> Result<()> {
+        if changes.is_empty() {
+            let error = Error::invalid("a modify needs at least one change");
+            note_failure(session, &error);
+            return Err(error);
+        }
+        if session.in_transaction() && self.sees_nothing(session)? {
+            // What the transaction does not see is not there, whatever others wrote meanwhile.
+            session.core.refuse_weak()?;
+            return Err(Error::NotFound);
+        }
         self.rewrite(session, |value| apply(value, changes, padding))
+    }
+
+    /// Whether `key` has a value where the session's reads look.
+    fn sees(&self, session: &mut SessionState, key: &[u8]) -> Result<bool> {
+        let mut at = session.core.position();
+        let found = session.core.find(self.table()?, &mut at, key);
+        drop(at);
+        session.nothing_found();
+        found
+    }
+
+    /// Whether the key that the cursor has is within its bounds, and has no value that the session
+    /// sees.
+    fn sees_nothing(&mut self, session: &mut SessionState) -> Result<bool> {
+        self.catch_up();
+        let Ok(key) = self.key(session).map(<[u8]>::to_vec) else { return Ok(false) };
+        Ok(self.bounds.place(&key).is_eq() && !self.sees(session, &key)?)
     }
 
     fn rewrite(
@@ -163,6 +211,9 @@ impl CursorState {
         change: impl FnOnce(Vec<u8>) -> Vec<u8>,
     ) -> Result<()> {
         self.allow(session, Op::Write)?;
+        if !session.in_transaction() {
+            return Err(Error::invalid("only permitted in a running transaction; begin one"));
+        }
         let key = self.take_key(session)?;
         let rewritten = self.check_write(&key).and_then(|()| {
             session.core.rewrite(self.table()?, &key, change)?.ok_or(Error::NotFound)
@@ -173,6 +224,15 @@ impl CursorState {
         });
         self.give_back_key(key);
         outcome.inspect_err(|error| note_failure(session, error))
+    }
+
+    /// The cursor is on no record after a failure; what was set is kept.
+    fn lose_place(&mut self, session: &mut SessionState) {
+        self.position.reset();
+        if self.value_is == Held::There {
+            self.value_is = Held::No;
+        }
+        self.count(session);
     }
 
     /// The cursor is on `key`, which has the value that is set.

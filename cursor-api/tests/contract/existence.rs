@@ -44,6 +44,7 @@ fn row_15_duplicate_shows_the_existing_value_in_a_transaction() {
     assert_eq!(code(cursor.insert(session, "a", "new")), Code::DUPLICATE_KEY);
     assert_eq!(cursor.key(session).unwrap(), "a");
     assert_eq!(cursor.value(session).unwrap(), "a");
+    assert!(!cursor.state.is_placed());
     cursor.insert(session, "b", "b").unwrap();
     session.commit().unwrap();
     assert_eq!(session.get("b").as_deref(), Some("b"));
@@ -56,19 +57,23 @@ fn row_16_reserve_and_modify_need_a_transaction() {
     let session = &mut world.session();
     let mut cursor = session.cursor();
     assert_invalid(cursor.reserve(session, "a"), "transaction");
-    assert_invalid(cursor.modify(session, "a", &[]), "transaction");
+    let change = Modify { data: b"cd".to_vec(), offset: 1, size: 0 };
+    let changes = std::slice::from_ref(&change);
+    assert_invalid(cursor.modify(session, "a", changes), "transaction");
     session.begin();
     cursor.reserve(session, "a").unwrap();
     assert_eq!(cursor.value(session).unwrap(), "a");
     assert_eq!(cursor.next(session).unwrap(), "b");
     assert_eq!(code(cursor.reserve(session, "x")), Code::NOTFOUND);
-    let change = Modify { data: b"cd".to_vec(), offset: 1, size: 0 };
-    assert_eq!(code(cursor.modify(session, "x", std::slice::from_ref(&change))), Code::NOTFOUND);
-    cursor.modify(session, "b", &[change]).unwrap();
+    assert_eq!(code(cursor.modify(session, "x", changes)), Code::NOTFOUND);
+    cursor.modify(session, "b", changes).unwrap();
     assert_eq!(cursor.key(session).unwrap(), "b");
     assert_eq!(cursor.value(session).unwrap(), "bcd");
     session.commit().unwrap();
     assert_eq!(session.get("b").as_deref(), Some("bcd"));
+    session.begin();
+    assert_invalid(cursor.modify(session, "b", &[]), "at least one change");
+    session.commit().unwrap();
 }
 
 /// Row 16: reserve and modify work on values of every length, and after a rollback nothing is left.

@@ -6,8 +6,8 @@ use rshelve::config::{CursorSettings, OpenSettings, TableSettings};
 use rshelve::packing::{Format, Value};
 use rshelve::typed::TypedTable;
 use rshelve::{
-    Connection, CursorOptions, DatabaseOptions, Error, Isolation, Result, TableOptions,
-    TransactionOptions,
+    Code, Connection, ConnectionOptions, CursorOptions, DatabaseOptions, Durability, Error,
+    EventHandler, Isolation, OpenMode, Result, TableOptions, TransactionOptions,
 };
 
 use crate::fixture::{TABLE, World};
@@ -345,4 +345,71 @@ fn bulk_load_is_durable_when_it_is_closed() {
     let table = again.table(TABLE).unwrap();
     assert_eq!(table.len().unwrap(), 5_000);
     assert_eq!(table.get(&4_000_u32.to_be_bytes()).unwrap().unwrap(), long);
+}
+
+/// What goes wrong where nobody is there to be told, the event handler is told.
+#[test]
+fn event_handler_is_told_of_what_no_caller_gets() {
+    #[derive(Clone, Debug, Default)]
+    struct Heard(std::sync::Arc<std::sync::Mutex<Vec<(Code, String)>>>);
+    impl EventHandler for Heard {
+        fn error(&self, code: Code, message: &str) {
+            self.0.lock().unwrap().push((code, message.to_owned()));
+        }
+    }
+    let (folder, heard) = (tempfile::tempdir().unwrap(), Heard::default());
+    let options = ConnectionOptions::new().create(true).event_handler(heard.clone());
+    let connection = options.open(folder.path().join("spam")).unwrap();
+    connection.create_table(TABLE, &TableOptions::default()).unwrap();
+    let session = connection.open_session().unwrap();
+    let mut bulk = session.open_cursor_with(TABLE, &CursorOptions::new().bulk(true)).unwrap();
+    bulk.insert(b"a", b"b").unwrap();
+    connection.close().unwrap();
+    drop(bulk);
+    let heard = heard.0.lock().unwrap();
+    assert!(matches!(&heard[..], [(Code::EINVAL, text)] if text.contains("bulk")), "{heard:?}");
+}
+
+/// The builder says what a configuration string says, and is checked against the same table.
+#[test]
+fn connection_options_are_checked_against_the_table() {
+    let options = ConnectionOptions::new()
+        .create(true)
+        .cache_size(3 << 20)
+        .durability(Durability::Sync)
+        .operation_timeout(Duration::from_millis(70))
+        .checkpoint_interval(Duration::from_secs(7))
+        .config("cache_size=4MB");
+    let made = options.settings().unwrap().options;
+    assert_eq!((made.mode, made.cache_bytes_max), (OpenMode::Create, 4 << 20));
+    assert_eq!((made.durability, made.timeout), (Durability::Sync, Duration::from_millis(70)));
+    assert_eq!(made.checkpoint_interval, Duration::from_secs(7));
+    assert!(options.clone().cache_size(1).settings().is_err());
+    assert!(options.config("nonsense=1").settings().is_err());
+    assert_eq!(ConnectionOptions::new().settings().unwrap().options.mode, OpenMode::Existing);
+}
+
+/// A cursor that reads once finds what any cursor finds, and leaves the pages that others use in the
+/// cache.
+#[test]
+fn read_once_cursor_finds_everything() {
+    let world = World::new();
+    let table = world.connection.table(TABLE).unwrap();
+    for number in 0..2_000_u32 {
+        table.insert(&number.to_be_bytes(), &[7; 200]).unwrap();
+    }
+    let session = world.connection.open_session().unwrap();
+    let options = CursorOptions::new().read_once(true);
+    let mut cursor = session.open_cursor_with(TABLE, &options).unwrap();
+    let mut rows = 0;
+    while cursor.next().unwrap() {
+        assert_eq!(cursor.value().unwrap(), [7; 200]);
+        rows += 1;
+    }
+    assert_eq!(rows, 2_000);
+    while cursor.prev().unwrap() {
+        rows -= 1;
+    }
+    assert_eq!(rows, 0);
+    assert!(cursor.search(&77_u32.to_be_bytes()).unwrap());
 }

@@ -91,7 +91,6 @@ fn row_05_search_miss_keeps_the_key() {
     let session = &mut world.session();
     let mut cursor = session.cursor();
     cursor.search(session, "c").unwrap();
-    cursor.set_value("x");
     assert_eq!(code(cursor.search(session, "b")), Code::NOTFOUND);
     assert_eq!(cursor.key(session).unwrap(), "b");
     assert_invalid(cursor.value(session), "requires value");
@@ -212,6 +211,7 @@ fn row_10_bounds_that_make_no_sense_are_einval() {
     cursor.search(session, "b").unwrap();
     let outcome = cursor.state.set_bound(&mut session.state, Edge::Lower, true);
     assert_invalid(outcome, "positioned");
+    assert_invalid(cursor.bound(session, Edge::Lower, "a", true), "positioned");
     cursor.reset(session);
     let unset = cursor.state.set_bound(&mut session.state, Edge::Lower, true);
     assert_invalid(unset, "requires key");
@@ -309,6 +309,10 @@ fn row_11_duplicate_is_on_the_same_record() {
     twin.next(&mut session.state).unwrap();
     assert_eq!(twin.key(&session.state).unwrap(), b"c");
     assert_eq!(cursor.key(session).unwrap(), "b");
+    // A key that is set will do, if there is a record.
+    assert!(session.state.duplicate(&cursor.set("c").state, &options).is_ok());
+    let missing = session.state.duplicate(&cursor.set("x").state, &options);
+    assert_eq!(code(missing), Code::ENOENT);
 }
 
 /// Row 12: a bulk cursor only inserts, in ascending order, into an empty table; its close is a

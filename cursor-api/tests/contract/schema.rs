@@ -57,3 +57,14 @@ fn row_31_second_open_is_busy() {
     assert_eq!(Code::of(&error), Code::EBUSY);
     assert!(error.to_string().contains("in use by"), "{error}");
 }
+
+/// `verify` finds a whole database whole; inside a transaction it is EINVAL.
+#[test]
+fn verify_finds_a_whole_database_whole() {
+    let world = World::holding(&["a", "b"]);
+    let session = world.connection.open_session().unwrap();
+    let report = session.verify().unwrap();
+    assert!(report.is_clean(), "{report}");
+    session.begin().unwrap();
+    assert_invalid(session.verify(), "inside a transaction");
+}

@@ -32,7 +32,7 @@ pub struct Shared {
 
 impl Shared {
     /// Opens the database in the folder `home`. Run it detached.
-    fn open(home: &str, settings: OpenSettings) -> Result<Self, Failure> {
+    fn open(home: &str, settings: OpenSettings, given: &Settings) -> Result<Self, Failure> {
         let folder = Path::new(if home.is_empty() { "." } else { home });
         let file = folder.join(FILE_NAME);
         let is_there = look(folder, &file)?;
@@ -50,7 +50,7 @@ impl Shared {
             let file = file.display().to_string().into();
             Error::io("watch for forks before opening", &file, error)
         })?;
-        Ok(Self {
+        let shared = Self {
             connection: Connection::open(&file, settings.options)?,
             home: home.to_owned(),
             prefix: Mutex::new(settings.error_prefix),
@@ -58,7 +58,24 @@ impl Shared {
             guard,
             closed: AtomicBool::new(false),
             sessions: Mutex::new(Vec::new()),
-        })
+        };
+        shared.resize_cache(given)?;
+        Ok(shared)
+    }
+
+    /// Applies the options of the cache that `settings` gives.
+    fn resize_cache(&self, settings: &Settings) -> Result<(), Failure> {
+        let given = |name| settings.is_given(name);
+        if !given("cache_size") && !given("eviction_target") && !given("eviction_trigger") {
+            return Ok(());
+        }
+        let number = |name| u64::try_from(settings.number(name)).unwrap_or(0);
+        let bytes = match given("cache_size") {
+            true => number("cache_size"),
+            false => self.connection.cache_bytes_max(),
+        };
+        let (target, trigger) = (number("eviction_target"), number("eviction_trigger"));
+        Ok(self.connection.resize_cache(bytes, target, trigger)?)
     }
 
     /// What messages of errors begin with.
@@ -148,9 +165,11 @@ impl ConnectionCore {
         let raise = |failure: Failure, prefix: &str| failure.raise(py, "wiredtiger_open", prefix);
         let settings =
             OpenSettings::read(config).map_err(|error| raise(Failure::Engine(error), ""))?;
+        let given = Settings::read(Method::Open, config)
+            .map_err(|error| raise(Failure::Engine(error), ""))?;
         let prefix = settings.error_prefix.clone();
         let home = home.to_string_lossy().into_owned();
-        let shared = py.detach(|| Shared::open(&home, settings));
+        let shared = py.detach(|| Shared::open(&home, settings, &given));
         Ok(Self { shared: Arc::new(shared.map_err(|failure| raise(failure, &prefix))?) })
     }
 
@@ -192,9 +211,7 @@ impl ConnectionCore {
     fn reconfigure(&self, py: Python<'_>, config: &str) -> PyResult<()> {
         self.run(py, "reconfigure", || {
             let settings = Settings::read(Method::Reconfigure, config)?;
-            if settings.is_given("cache_size") {
-                return Err(Failure::unsupported("a change of the cache's size while it is open"));
-            }
+            self.shared.resize_cache(&settings)?;
             if settings.is_given("error_prefix") {
                 *self.shared.prefix.lock() = settings.text("error_prefix");
             }

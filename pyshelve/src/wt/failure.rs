@@ -13,6 +13,8 @@ pub enum Failure {
     Closed(&'static str),
     /// The handle was made before a fork, in the parent of this process.
     Forked,
+    /// A check found damage; the text says what.
+    Damaged(String),
     /// Python's own exception, such as TypeError.
     Python(PyErr),
 }
@@ -52,6 +54,8 @@ impl Failure {
                 let (code, detail) = (Code::of(&error).0, error.to_string());
                 maker(py, "failure").and_then(|make| make.call1((code, detail, method, prefix)))
             }
+            Self::Damaged(detail) => maker(py, "failure")
+                .and_then(|make| make.call1((Code::TRY_SALVAGE.0, detail, method, prefix))),
             Self::Closed(what) => maker(py, "closed").and_then(|make| make.call1((what,))),
             Self::Forked => maker(py, "forked").and_then(|make| make.call0()),
         };

@@ -169,7 +169,14 @@ impl SessionShared {
                 let _ = body.close_cursor(number);
             }
         }
-        work(body)
+        let outcome = work(body);
+        if let Err(Failure::Engine(error)) = &outcome
+            && !matches!(error, Error::NotFound | Error::Missing { .. } | Error::DuplicateKey)
+        {
+            // Whatever call it was: the contract's row 19.
+            body.state.fail();
+        }
+        outcome
     }
 
     /// The exception for a failure of `method`.
@@ -248,10 +255,10 @@ impl SessionCore {
     fn checkpoint(&self, py: Python<'_>, config: &str) -> PyResult<()> {
         self.run(py, "checkpoint", |body| {
             let settings = Settings::read(Method::Checkpoint, config)?;
-            if !settings.text("name").is_empty() || !settings.list("drop").is_empty() {
-                return Err(Failure::unsupported("a checkpoint with a name"));
-            }
-            Ok(body.state.checkpoint()?)
+            let (name, drop) = (settings.text("name"), settings.list("drop"));
+            let drop: Vec<&str> = drop.iter().map(String::as_str).collect();
+            let name = Some(name.as_str()).filter(|name| !name.is_empty());
+            Ok(body.state.checkpoint_with(name, &drop)?)
         })
     }
 
@@ -271,7 +278,10 @@ impl SessionCore {
 
     /// See, from here on, what is committed now.
     fn reset_snapshot(&self, py: Python<'_>) -> PyResult<()> {
-        self.run(py, "reset_snapshot", |body| Ok(body.state.reset_snapshot()?))
+        // One that is refused does not fail the transaction.
+        let outcome = self.shared.with(py, |body| Ok(body.state.reset_snapshot()));
+        let outcome = outcome.and_then(|outcome| Ok(outcome?));
+        outcome.map_err(|failure| self.raise(py, "reset_snapshot", failure))
     }
 
     /// Change the options of the session.
@@ -309,6 +319,32 @@ impl SessionCore {
                 Err(Error::Missing { .. }) if settings.flag("force") => Ok(()),
                 outcome => Ok(outcome?),
             }
+        })
+    }
+
+    /// Give the file's unused space back.
+    fn compact(&self, py: Python<'_>, uri: Option<&str>, config: &str) -> PyResult<()> {
+        self.run(py, "compact", |body| {
+            Settings::read(Method::Compact, config)?;
+            if let Some(uri) = uri {
+                self.shared.connection.connection.table(&table_name(uri)?)?;
+            }
+            // All tables are in one file.
+            body.state.compact()?;
+            Ok(())
+        })
+    }
+
+    /// Check a table, or all of them.
+    fn verify(&self, py: Python<'_>, uri: Option<&str>, config: &str) -> PyResult<()> {
+        self.run(py, "verify", |body| {
+            Settings::read(Method::Verify, config)?;
+            if let Some(uri) = uri {
+                self.shared.connection.connection.table(&table_name(uri)?)?;
+            }
+            // A file has no part that can be sound while another is not.
+            let report = body.state.verify()?;
+            if report.is_clean() { Ok(()) } else { Err(Failure::Damaged(report.to_string())) }
         })
     }
 
@@ -351,12 +387,13 @@ impl SessionCore {
         let opened = self.run(py, "open_cursor", |body| {
             let options = CursorSettings::read(config)?.options;
             match (uri, dup?) {
-                (Some(uri), None) => self.open_by_uri(body, uri, &options),
+                (Some(uri), None) => open_by_uri(body, uri, &options),
                 (None, Some(number)) => {
                     let (state, cursor) = body.cursor(number)?;
-                    // Not through `cursor`: the session has to be borrowed beside it.
-                    let source = &*cursor;
-                    let twin = state.duplicate(source, &options)?;
+                    let twin = state.duplicate(cursor, &options).map_err(|error| match error {
+                        Error::NotFound => Error::Missing { what: "record at the key".to_owned() },
+                        error => error,
+                    })?;
                     Ok((body.keep(twin), None))
                 }
                 _ => Err(Failure::invalid(
@@ -416,33 +453,6 @@ impl SessionCore {
         self.shared.raise(py, &format!("WT_SESSION.{method}"), failure)
     }
 
-    fn open_by_uri(
-        &self,
-        body: &mut Body,
-        uri: &str,
-        options: &CursorOptions,
-    ) -> Result<(usize, Option<(Format, Format)>), Failure> {
-        let connection = &self.shared.connection.connection;
-        let (cursor, formats) = match Uri::parse(uri)? {
-            Uri::Table(name) => {
-                let cursor = body.state.open_cursor(&name, options)?;
-                let metadata = cursor.table_options().map_or("", |options| &options.metadata);
-                let settings = rows::table_settings(metadata)?;
-                (cursor, (settings.key_format, settings.value_format))
-            }
-            Uri::Metadata => {
-                let rows = rows::metadata(connection)?;
-                (body.state.open_rows(uri, rows), parse_pair(rows::METADATA_FORMATS)?)
-            }
-            Uri::Statistics => {
-                let rows = rows::statistics(&connection.stats())?;
-                (body.state.open_rows(uri, rows), parse_pair(rows::STATISTICS_FORMATS)?)
-            }
-            _ => return Err(Failure::unsupported(&format!("a cursor on {uri}"))),
-        };
-        Ok((body.keep(cursor), Some(formats)))
-    }
-
     /// Whether table `name` exists with these formats.
     fn has_formats(&self, name: &str, wanted: &TableSettings) -> bool {
         let Ok(table) = self.shared.connection.connection.table(name) else { return false };
@@ -450,6 +460,24 @@ impl SessionCore {
             have.key_format == wanted.key_format && have.value_format == wanted.value_format
         })
     }
+}
+
+fn open_by_uri(
+    body: &mut Body,
+    uri: &str,
+    options: &CursorOptions,
+) -> Result<(usize, Option<(Format, Format)>), Failure> {
+    let cursor = body.state.open_uri(uri, options)?;
+    let formats = match Uri::parse(uri)? {
+        Uri::Metadata => parse_pair(rows::METADATA_FORMATS)?,
+        Uri::Statistics => parse_pair(rows::STATISTICS_FORMATS)?,
+        _ => {
+            let metadata = cursor.table_options().map_or("", |options| &options.metadata);
+            let settings = rows::table_settings(metadata)?;
+            (settings.key_format, settings.value_format)
+        }
+    };
+    Ok((body.keep(cursor), Some(formats)))
 }
 
 fn parse_pair((key_format, value_format): (&str, &str)) -> Result<(Format, Format), Failure> {

@@ -135,6 +135,7 @@ fn plain(failure: Failure) -> PyErr {
         Failure::Python(error) => error,
         Failure::Engine(error) => PyValueError::new_err(error.to_string()),
         Failure::Closed(what) => PyValueError::new_err(what),
-        Failure::Forked => PyValueError::new_err("forked"),
+        Failure::Damaged(what) => PyValueError::new_err(what),
+        Failure::Forked => PyValueError::new_err("the parent's handle"),
     }
 }

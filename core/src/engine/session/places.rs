@@ -151,6 +151,14 @@ impl Session {
         self.snapshot = None;
     }
 
+    /// Reads outside a transaction see what is committed now, if they have a snapshot.
+    pub fn retake_snapshot(&mut self) {
+        if self.snapshot.is_some() {
+            self.release_snapshot();
+            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
+        }
+    }
+
     /// Whether reads outside a transaction have a snapshot now.
     pub fn has_snapshot(&self) -> bool {
         self.snapshot.is_some()

@@ -50,6 +50,9 @@ impl Session {
         start: Bound<&[u8]>,
         stop: Bound<&[u8]>,
     ) -> Result<()> {
+        if let Some(isolation) = self.weak {
+            return Err(isolation.refuse_write());
+        }
         if self.in_transaction() {
             return self.remove_range_in_transaction(table, start, stop);
         }

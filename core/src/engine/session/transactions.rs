@@ -51,12 +51,13 @@ impl Session {
         if self.in_transaction() {
             return Err(Error::invalid("a transaction is open already; commit it or roll it back"));
         }
-        self.release_snapshot();
         (self.failed, self.conflicted) = (false, false);
         if isolation != Isolation::Snapshot {
+            // Cursors that are placed go on in the snapshot that they have.
             self.weak = Some(isolation);
             return Ok(());
         }
+        self.release_snapshot();
         let snapshot = Transactions::snapshot(&self.inner.shared.transactions);
         self.transaction = Some(Transaction::new(Some(snapshot), &self.inner.shared.cache));
         Ok(())
@@ -71,6 +72,14 @@ impl Session {
     /// runs again.
     pub fn has_conflicted(&self) -> bool {
         self.conflicted
+    }
+
+    /// Refuses a write in a transaction that only reads.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub fn refuse_weak(&self) -> Result<()> {
+        self.weak.map_or(Ok(()), |isolation| Err(isolation.refuse_write()))
     }
 
     /// Notes that an operation failed: an open transaction that wrote cannot be committed any more.
@@ -153,12 +162,15 @@ impl Session {
     /// The transaction sees what is committed now, from here on.
     ///
     /// # Errors
-    /// [`Error::Invalid`] outside a transaction with snapshot isolation, or when it has written.
+    /// [`Error::Unsupported`] outside a transaction with snapshot isolation, or when it has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
+        if self.weak.is_some() {
+            let what = "a new snapshot in a transaction that has none".to_owned();
+            return Err(Error::Unsupported { what });
+        }
         let Some(transaction) = self.transaction.as_mut().filter(|open| !open.has_written()) else {
-            return Err(Error::invalid(
-                "a new snapshot is for a transaction with snapshot isolation that has not written",
-            ));
+            let what = "a new snapshot in a transaction that has written".to_owned();
+            return Err(Error::Unsupported { what });
         };
         transaction.set_snapshot(Transactions::snapshot(&self.inner.shared.transactions));
         self.edges.forget();

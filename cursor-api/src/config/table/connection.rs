@@ -7,6 +7,7 @@ use super::{
 };
 
 const CACHE_BYTES: Kind = Kind::Bytes(1 << 20, TEN_TERABYTES);
+const PERCENT: Kind = Kind::Number(10, 99);
 const PERCENT_OR_BYTES: Kind = Kind::Bytes(0, TEN_TERABYTES);
 
 const CACHE_SIZE: Spec = applies(
@@ -14,6 +15,20 @@ const CACHE_SIZE: Spec = applies(
     CACHE_BYTES,
     "128MB",
     "The most that pages, changes, log buffers and snapshots may hold in memory.",
+);
+
+const EVICTION_TARGET: Spec = applies(
+    "eviction_target",
+    PERCENT,
+    "80",
+    "Eviction works in the background above this percentage of the cache's size.",
+);
+
+const EVICTION_TRIGGER: Spec = applies(
+    "eviction_trigger",
+    PERCENT,
+    "90",
+    "Above this percentage the threads that use the database evict as well; not below eviction_target. WiredTiger's default is 95.",
 );
 
 const CHECKPOINT: Spec = group(
@@ -178,8 +193,8 @@ pub(super) const OPEN: &[Spec] = &[
     accepted("eviction_checkpoint_target", PERCENT_OR_BYTES, "1", OWN_EVICTION),
     accepted("eviction_dirty_target", PERCENT_OR_BYTES, "5", OWN_EVICTION),
     accepted("eviction_dirty_trigger", PERCENT_OR_BYTES, "20", OWN_EVICTION),
-    accepted("eviction_target", PERCENT_OR_BYTES, "80", OWN_EVICTION),
-    accepted("eviction_trigger", PERCENT_OR_BYTES, "95", OWN_EVICTION),
+    EVICTION_TARGET,
+    EVICTION_TRIGGER,
     accepted("eviction_updates_target", PERCENT_OR_BYTES, "0", OWN_EVICTION),
     accepted("eviction_updates_trigger", PERCENT_OR_BYTES, "0", OWN_EVICTION),
     refused("extensions", Kind::List, "", NO_EXTENSIONS),
@@ -251,8 +266,8 @@ pub(super) const RECONFIGURE: &[Spec] = &[
     accepted("eviction_checkpoint_target", PERCENT_OR_BYTES, "1", OWN_EVICTION),
     accepted("eviction_dirty_target", PERCENT_OR_BYTES, "5", OWN_EVICTION),
     accepted("eviction_dirty_trigger", PERCENT_OR_BYTES, "20", OWN_EVICTION),
-    accepted("eviction_target", PERCENT_OR_BYTES, "80", OWN_EVICTION),
-    accepted("eviction_trigger", PERCENT_OR_BYTES, "95", OWN_EVICTION),
+    EVICTION_TARGET,
+    EVICTION_TRIGGER,
     accepted("eviction_updates_target", PERCENT_OR_BYTES, "0", OWN_EVICTION),
     accepted("eviction_updates_trigger", PERCENT_OR_BYTES, "0", OWN_EVICTION),
     accepted("extra_diagnostics", Kind::List, "", DEBUGGING),

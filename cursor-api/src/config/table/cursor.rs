@@ -13,7 +13,12 @@ const OVERWRITE: Spec = applies(
 /// Of `Session.open_cursor`.
 pub(super) const OPEN: &[Spec] = &[
     OVERWRITE,
-    applies("raw", FLAG, "false", "Keys and values are the packed bytes."),
+    accepted(
+        "raw",
+        FLAG,
+        "false",
+        "keys and values are packed and unpacked all the same, as by WiredTiger's binding for Python",
+    ),
     applies("readonly", FLAG, "false", "Refuse every write through the cursor."),
     applies(
         "bulk",

@@ -305,8 +305,9 @@ class Session:
         return 0
 
     def verify(self, name: str | None, config: str | None = None) -> int:
-        """Check a table."""
-        self._refuse("verify", "verify is not built yet")
+        """Take a checkpoint and check all that it reaches: WT_TRY_SALVAGE if anything is damaged."""
+        self._core.verify(name, config or "")
+        return 0
 
     def get_rollback_reason(self) -> str | None:
         """Why the last operation was rolled back, if one was since the transaction began."""
@@ -339,8 +340,9 @@ class Session:
         return 0
 
     def compact(self, name: str | None, config: str | None = None) -> int:
-        """Not built yet."""
-        self._refuse("compact", "compact is not built yet")
+        """Move what is at the file's end into free space, and shorten the file; it is that of all tables."""
+        self._core.compact(name, config or "")
+        return 0
 
     def join(self, join_cursor: Cursor, ref_cursor: Cursor, config: str | None = None) -> int:
         """Not built."""
@@ -529,7 +531,7 @@ class Cursor:
         """Keep other transactions from writing the record before this one ends."""
         return self._core.reserve()
 
-    def modify(self, modifies: Iterable[Modify[str] | Modify[bytes]]) -> int:
+    def modify(self, modifies: Iterable[Modify]) -> int:
         """Change parts of the record's value, one after the other: 0, or WT_NOTFOUND."""
         return self._core.modify(changes_of(modifies))
 

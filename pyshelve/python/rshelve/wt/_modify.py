@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from rshelve._rshelve import wt_calc_modify, wt_strerror
 from rshelve.wt._codes import WT_NOTFOUND
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Modify", "wiredtiger_calc_modify", "wiredtiger_calc_modify_string"]
 
-_Data = TypeVar("_Data", str, bytes)
 
-
-class Modify(Generic[_Data]):
+class Modify:
     """One change: `data` takes the place of `size` bytes from `offset` on.
 
     Parameters
@@ -36,7 +34,7 @@ class Modify(Generic[_Data]):
     Modify('bc', 1, 2)
     """
 
-    def __init__(self, data: _Data = "", offset: int = 0, size: int = 0) -> None:
+    def __init__(self, data: str | bytes = "", offset: int = 0, size: int = 0) -> None:
         self.data = data
         self.offset = offset
         self.size = size
@@ -52,7 +50,7 @@ class Modify(Generic[_Data]):
     __hash__ = None  # type: ignore[assignment]
 
 
-def changes_of(modifies: Iterable[Modify[str] | Modify[bytes]]) -> list[tuple[bytes, int, int]]:
+def changes_of(modifies: Iterable[Modify]) -> list[tuple[bytes, int, int]]:
     """The changes as the extension takes them."""
     return [(_bytes(change.data), change.offset, change.size) for change in modifies]
 
@@ -63,7 +61,7 @@ def _bytes(data: str | bytes) -> bytes:
 
 def wiredtiger_calc_modify(
     session: Session | None, oldv: str | bytes, newv: str | bytes, maxdiff: int, nmod: int
-) -> list[Modify[bytes]]:
+) -> list[Modify]:
     """Find the changes that make one value of another.
 
     Parameters
@@ -100,11 +98,11 @@ def wiredtiger_calc_modify(
 
 def wiredtiger_calc_modify_string(
     session: Session | None, oldv: str, newv: str, maxdiff: int, nmod: int
-) -> list[Modify[str]]:
+) -> list[Modify]:
     """Find the changes that make one text of another. See `wiredtiger_calc_modify`."""
     found = wiredtiger_calc_modify(session, oldv, newv, maxdiff, nmod)
     try:
-        return [Modify(change.data.decode(), change.offset, change.size) for change in found]
+        return [Modify(_bytes(change.data).decode(), change.offset, change.size) for change in found]
     except UnicodeDecodeError:
         # A change begins or ends inside a character: all of the text, then, if it may be so long.
         if len(newv.encode()) > maxdiff:

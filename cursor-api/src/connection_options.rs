@@ -1,0 +1,141 @@
+//! Opening a connection, option by option.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::OpenSettings;
+use crate::{Connection, DatabaseOptions, Durability, Error, EventHandler, Result};
+
+/// The options of a connection. Each is described, defaulted and range-checked in the one table that
+/// configuration strings are read against ([`config::METHODS`](crate::config::METHODS), listed in
+/// `docs/configuration.md`).
+///
+/// ```
+/// use rshelve::{ConnectionOptions, Durability};
+/// # let folder = tempfile::tempdir()?;
+/// let connection = ConnectionOptions::new()
+///     .create(true)
+///     .cache_size(64 << 20)
+///     .durability(Durability::Sync)
+///     .config("checkpoint=(wait=30)")
+///     .open(folder.path().join("spam"))?;
+/// assert_eq!(connection.cache_bytes_max(), 64 << 20);
+/// let error = ConnectionOptions::new().cache_size(1).open("spam").unwrap_err();
+/// assert!(error.to_string().contains("cache_size"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionOptions {
+    /// What was said so far, as a configuration string; of what is said twice the last counts.
+    text: String,
+    handler: Option<Arc<dyn EventHandler>>,
+}
+
+impl ConnectionOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn set(mut self, key: &str, value: impl Display) -> Self {
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push_str(&format!("{key}={value}"));
+        self
+    }
+
+    /// Make the database if there is none. The default is false.
+    #[must_use]
+    pub fn create(self, create: bool) -> Self {
+        self.set("create", create)
+    }
+
+    /// Open for reading only. The default is false.
+    #[must_use]
+    pub fn readonly(self, readonly: bool) -> Self {
+        self.set("readonly", readonly)
+    }
+
+    /// The most bytes that pages, changes, log buffers and snapshots may hold in memory.
+    #[must_use]
+    pub fn cache_size(self, bytes: u64) -> Self {
+        self.set("cache_size", bytes)
+    }
+
+    /// What a commit promises when it returns.
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        let (log, sync) = match durability {
+            Durability::Sync => (true, true),
+            Durability::Process => (true, false),
+            Durability::Checkpoint => (false, false),
+        };
+        self.set("log", format_args!("(enabled={log})"))
+            .set("transaction_sync", format_args!("(enabled={sync})"))
+    }
+
+    /// How long an operation waits for a conflicting transaction or for room in the cache, to the
+    /// millisecond.
+    #[must_use]
+    pub fn operation_timeout(self, timeout: Duration) -> Self {
+        self.set("operation_timeout_ms", timeout.as_millis())
+    }
+
+    /// Take a checkpoint so long after the last one, if anything was written; in whole seconds, and 0
+    /// is never.
+    #[must_use]
+    pub fn checkpoint_interval(self, interval: Duration) -> Self {
+        self.set("checkpoint", format_args!("(wait={})", interval.as_secs()))
+    }
+
+    /// Any options, as a configuration string.
+    #[must_use]
+    pub fn config(mut self, text: &str) -> Self {
+        if !self.text.is_empty() && !text.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push_str(text);
+        self
+    }
+
+    /// Who is told of what goes wrong without a caller to tell.
+    #[must_use]
+    pub fn event_handler(mut self, handler: impl EventHandler + 'static) -> Self {
+        self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// What the options come to.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the option that makes no sense; [`Error::Unsupported`] the one that is
+    /// not built.
+    pub fn settings(&self) -> Result<OpenSettings> {
+        OpenSettings::read(&self.text)
+    }
+
+    /// Opens the database in the file at `path`.
+    ///
+    /// # Errors
+    /// As [`settings`](Self::settings) and [`Connection::open`]; [`Error::Exists`] when it exists and
+    /// `exclusive` was said.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Connection> {
+        let path = path.as_ref();
+        let OpenSettings { options, exclusive, .. } = self.settings()?;
+        if exclusive && path.exists() {
+            return Err(Error::Exists { what: path.display().to_string() });
+        }
+        Connection::open_with_handler(path, options, self.handler.clone())
+    }
+}
+
+impl TryFrom<&ConnectionOptions> for DatabaseOptions {
+    type Error = Error;
+
+    fn try_from(options: &ConnectionOptions) -> Result<Self> {
+        Ok(options.settings()?.options)
+    }
+}
