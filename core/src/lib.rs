@@ -35,6 +35,8 @@ pub mod reconcile;
 #[cfg(not(loom))]
 pub mod recovery;
 #[cfg(not(loom))]
+pub mod salvage;
+#[cfg(not(loom))]
 pub mod txn;
 #[cfg(not(loom))]
 pub mod verify;

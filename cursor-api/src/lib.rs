@@ -66,6 +66,9 @@ pub use rshelve_core::engine::{
     CheckpointInfo, CompactProgress, CompactReport, CompactStage, LATEST_CHECKPOINT,
 };
 pub use rshelve_core::io::fork::{ForkGuard, generation as fork_generation};
+pub use rshelve_core::salvage::{
+    LostRange, LostValue, Report as SalvageReport, SalvagedTable, salvage_file,
+};
 pub use rshelve_core::verify::{
     Problem as VerifyProblem, Progress as VerifyProgress, Report as VerifyReport, TableReport,
 };

@@ -11,6 +11,7 @@
 //! 3. A handle made before a fork is refused in the child, as the engine's guard of forks tells it.
 #![forbid(unsafe_code)]
 
+mod check;
 mod errors;
 mod handle;
 mod registry;
@@ -32,6 +33,8 @@ fn rshelve_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scan::Scan>()?;
     module.add_class::<shelf::ShelfCore>()?;
     module.add_function(wrap_pyfunction!(store::is_database, module)?)?;
+    module.add_function(wrap_pyfunction!(check::verify, module)?)?;
+    module.add_function(wrap_pyfunction!(check::salvage, module)?)?;
     wt::register(module)?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use rshelve::{Compression, DatabaseOptions, Durability, OpenMode};
 
+use crate::check;
 use crate::errors::Refusal;
 use crate::handle::{Handle, TableChoice};
 use crate::scan::{KeyForm, Range, Scan, What};
@@ -204,6 +205,15 @@ impl Store {
             })
         })?;
         raised.map_or(Ok(()), Err)
+    }
+
+    /// Verify the last checkpoint, taking one first where the handle may write.
+    #[pyo3(signature = (progress=None))]
+    fn verify(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<Py<PyDict>> {
+        if !self.handle.is_read_only() {
+            self.checkpoint(py)?;
+        }
+        check::verify_open(py, &self.handle, progress)
     }
 
     /// Close the handle; the last one on a file closes the engine.

@@ -46,6 +46,8 @@ impl TableId {
     pub const CATALOG: TableId = TableId(0);
     /// The first id of a user's table.
     pub const FIRST: TableId = TableId(1);
+    /// What no id that a file may claim reaches: whoever counts on from one need not fear the type's end.
+    pub const CLAIMED_MAX: TableId = TableId(1 << 31);
 }
 
 id! {

@@ -51,6 +51,11 @@ impl SpaceMap {
         self.reached.insert(extent).map(drop).map_err(|twice| other("another block's", twice))
     }
 
+    /// Whether any of the block at `address` is free.
+    pub fn is_free(&self, address: &Address) -> bool {
+        self.free.overlap(address.extent()).is_some()
+    }
+
     /// Notes that the block at `address` is in use, whether anything else reaches it or not.
     pub fn keep(&mut self, address: &Address) {
         self.kept.push(address.extent());

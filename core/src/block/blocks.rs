@@ -131,6 +131,27 @@ impl Blocks {
         Ok(blocks)
     }
 
+    /// An open file, for reading only.
+    pub(super) fn from_parts(
+        file: Arc<dyn File>,
+        label: Arc<str>,
+        id: DatabaseId,
+        stats: Arc<Stats>,
+        newest: Newest,
+        state: State,
+    ) -> Self {
+        Self {
+            file,
+            label,
+            id,
+            writable: false,
+            stats,
+            newest: Mutex::new(newest),
+            growth: Mutex::new(()),
+            state: Mutex::new(state),
+        }
+    }
+
     /// A reader's lock keeps everything at first; from here on it keeps what `generation` reaches.
     fn narrow_lock(&self, generation: Generation) -> Result<()> {
         let narrowed = self.file.pin_generation(generation);

@@ -215,13 +215,12 @@ fn copy_pieces(
     (originals, destination): (&[Address], Destination),
     copies: &mut Vec<Address>,
 ) -> Result<Option<OverflowRef>> {
-    for batch in originals.chunks(BATCH_PIECES) {
-        let batch = blocks.copy(batch, BlockKind::Overflow, destination)?;
-        let count = batch.len();
-        let before = copies.len();
-        copies.extend(batch.into_iter().flatten());
-        if copies.len() < before + count {
-            return Ok(None);
+    // One after the other: a piece is as much memory as this may take.
+    for piece in originals {
+        let copy = blocks.copy(&[*piece], BlockKind::Overflow, destination)?;
+        match copy.first().copied().flatten() {
+            Some(copy) => copies.push(copy),
+            None => return Ok(None),
         }
     }
     let Some(first) = copies.first() else { return Ok(None) };

@@ -18,9 +18,6 @@ pub(super) const SLOT_BYTES: usize = 512;
 /// What generations and log positions stay below.
 const COUNT_MAX: u64 = 1 << 61;
 
-/// The highest id that a superblock may claim for the next table.
-const TABLES_MAX: u32 = 1 << 31;
-
 const SLOT_MAGIC: [u8; 8] = *b"\x89rshSB\r\n";
 
 /// A checkpoint, as the file records it.
@@ -235,7 +232,7 @@ impl Superblock {
         let counts_fit = root.log_start.0 < COUNT_MAX
             && root.log_through.0 < COUNT_MAX
             && root.catalog_rows <= ROWS_MAX
-            && root.next_table.0 <= TABLES_MAX;
+            && root.next_table <= TableId::CLAIMED_MAX;
         let inside = [superblock.free_list, superblock.names, superblock.root.catalog_root]
             .iter()
             .flatten()

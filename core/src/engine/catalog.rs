@@ -69,12 +69,12 @@ impl Drop for OpenTable {
 
 /// A table as the catalog's row, or a log record, has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) id: TableId,
-    pub(super) options: TableOptions,
-    pub(super) root: Option<(Address, u8)>,
-    pub(super) rows: u64,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) id: TableId,
+    pub(crate) options: TableOptions,
+    pub(crate) root: Option<(Address, u8)>,
+    pub(crate) rows: u64,
 }
 
 const ENTRY_VERSION: u8 = 1;
@@ -82,7 +82,7 @@ const FLAG_LOGGED: u8 = 1;
 const FLAG_ROOT: u8 = 2;
 
 impl Entry {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![ENTRY_VERSION];
         put_prefixed(&mut out, self.name.as_bytes());
         put_varint(&mut out, u64::from(self.id.0));
@@ -103,7 +103,13 @@ impl Entry {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// For salvage: a table of which only rows were found.
+    pub(crate) fn nameless(id: TableId) -> Self {
+        let options = TableOptions::default();
+        Self { name: format!("table-{id}"), id, options, root: None, rows: 0 }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         if reader.u8()? != ENTRY_VERSION {
             return None;
@@ -134,7 +140,8 @@ impl Entry {
         let options =
             TableOptions { compression, leaf_bytes_max, internal_bytes_max, logged, metadata };
         options.check().ok()?;
-        Some(Self { name, id, options, root, rows })
+        let is_whole = reader.rest().is_empty() && (root.is_some() || rows == 0);
+        is_whole.then_some(Self { name, id, options, root, rows })
     }
 }
 

@@ -23,6 +23,7 @@ mod tables;
 mod view;
 
 use catalog::Catalog;
+pub(crate) use catalog::Entry;
 pub use catalog::OpenTable;
 pub use check::{verify_file, verify_on};
 pub use checkpoints::{CheckpointInfo, LATEST_CHECKPOINT};

@@ -6,6 +6,7 @@ use super::catalog::Entry;
 use super::{Inner, OpenTable};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{TableId, TxnId};
+use crate::base::options::KEY_BYTES_MAX;
 use crate::page::{PinnedLeaf, UpdateKind};
 use crate::recovery::Apply;
 use crate::sync::Arc;
@@ -33,6 +34,13 @@ impl Apply for Replay<'_> {
             .entry(change.table)
             .or_insert_with(|| inner.catalog.get_by_id(change.table));
         let Some(table) = table else { return Ok(()) };
+        // No session writes longer ones, and no page has room for any.
+        let value_bytes = if let Verb::Put(value) = change.verb { value.len() } else { 0 };
+        if change.key.len() > KEY_BYTES_MAX || value_bytes > table.tree().inline_bytes_max() {
+            let found = format!("a key of {} bytes, a value of {value_bytes}", change.key.len());
+            let what = "change in a log record";
+            return Err(Error::corrupt(&inner.label, 0, what, "what fits into a page", found));
+        }
         let (kind, bytes) = match change.verb {
             Verb::Put(value) => (UpdateKind::Inline, value),
             Verb::PutOverflow(reference) => {
@@ -59,7 +67,10 @@ impl Apply for Replay<'_> {
     }
 
     fn create(&mut self, payload: &[u8]) -> Result<()> {
-        let entry = Entry::decode(payload).ok_or_else(|| {
+        let is_new = |entry: &Entry| {
+            entry.root.is_none() && (TableId::FIRST..TableId::CLAIMED_MAX).contains(&entry.id)
+        };
+        let entry = Entry::decode(payload).filter(is_new).ok_or_else(|| {
             let found = format!("{} bytes", payload.len());
             Error::corrupt(&self.inner.label, 0, "log record of a new table", "a table", found)
         })?;

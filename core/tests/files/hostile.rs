@@ -1,12 +1,17 @@
 //! Hostile files: edits by somebody who makes every checksum right again. Whatever such a file says, it
 //! is an error or an answer: never a panic, an abort, an endless loop, or memory out of proportion.
 
-use rshelve_core::base::options::{Compression, Durability};
+use std::sync::Arc;
+
+use rshelve_core::base::checksum::crc32;
+use rshelve_core::base::codec::put_varint;
+use rshelve_core::base::options::{Compression, DatabaseOptions, Durability};
 use rshelve_core::block::BlockKind;
+use rshelve_core::engine::Engine;
 use rshelve_core::io::memory::MemoryStorage;
 
 use crate::exercise::{Figures, use_it_all};
-use crate::harness::{Random, key, open, sample, scaled, seed, small_pages, value};
+use crate::harness::{NAME, Random, database, key, open, sample, scaled, seed, small_pages, value};
 use crate::surgery::{Patient, compact, replace};
 
 /// A database of two levels, a few leaves and a long value, small enough to be tried often.
@@ -189,4 +194,149 @@ fn levels_may_be_any() {
     }
     figures.print("levels");
     assert!(figures.files >= 24);
+}
+
+/// Where the records of a segment are, whole: header and payload.
+fn records_of(segment: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut records = Vec::new();
+    let mut at = 1024;
+    while let Some(header) = segment.get(at..at + 32) {
+        let len = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        if header[28] == 0 || header[28] == 255 {
+            break;
+        }
+        records.push(at..at + 32 + len);
+        at += (32 + len).next_multiple_of(8);
+    }
+    records
+}
+
+/// Makes a record's checksum right.
+fn reseal_record(segment: &mut [u8], record: std::ops::Range<usize>, id: &[u8]) {
+    let (header, payload) = segment[record.clone()].split_at(32);
+    let checksum = crc32(&[id, payload, &header[4..]].concat());
+    segment[record.start..record.start + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// A log of everything that logs have, of a process that was killed: tables made and dropped, short and
+/// long values, a large transaction that committed and one that did not.
+fn killed() -> (MemoryStorage, Vec<String>) {
+    let storage = MemoryStorage::new();
+    let options = DatabaseOptions { cache_bytes_max: 8 << 20, ..database(Durability::Process) };
+    let engine = Engine::open_on(Arc::new(storage.clone()), NAME, options).expect("new");
+    let pages = small_pages(Compression::None);
+    let eggs = engine.create_table("eggs", &pages).expect("a table");
+    let mut session = engine.session().expect("open");
+    for number in 0..40 {
+        session.put(&eggs, &key(number), &value("eggs", number, 100)).expect("room");
+    }
+    engine.checkpoint().expect("room");
+    drop(engine.create_table("ham", &pages).expect("a table"));
+    engine.drop_table("ham").expect("nobody has it");
+    for number in 20..60 {
+        session.put(&eggs, &key(number), &value("eggs", number, 90)).expect("room");
+    }
+    session.put(&eggs, b"long", &value("eggs", 1, 3000)).expect("room");
+    session.put(&eggs, b"long", &value("eggs", 2, 3000)).expect("room");
+    session.remove(&eggs, &key(3)).expect("room");
+    for _ in 0..2 {
+        session.begin().expect("none is open");
+        for number in 0..300 {
+            session.put(&eggs, &key(number), &value("eggs", number, 1000)).expect("room");
+        }
+        session.put(&eggs, b"longer", &value("eggs", 3, 3000)).expect("room");
+        if session.get(&eggs, b"done", |_| ()).expect("all of it").is_none() {
+            session.put(&eggs, b"done", b"").expect("room");
+            session.commit().expect("room");
+        }
+    }
+    let killed = storage.duplicate();
+    session.rollback().expect("one is open");
+    let mut names = killed.names();
+    names.retain(|name| name.contains("-wal"));
+    (killed, names)
+}
+
+#[test]
+fn log_records_may_say_anything_with_right_checksums() {
+    let (storage, segments) = killed();
+    let id = storage.peek(NAME).expect("it is there")[32..48].to_vec();
+    let whole: Vec<_> =
+        segments.iter().map(|name| storage.peek(name).expect("a segment")).collect();
+    let mut random = Random::new(seed());
+    let mut figures = Figures::default();
+    for round in 0..scaled(500, 30_000) {
+        let mut what = format!("round {round}:");
+        let edited = storage.duplicate();
+        let number = random.below(whole.len());
+        let mut bytes = whole[number].clone();
+        let records = records_of(&bytes);
+        if records.is_empty() {
+            continue;
+        }
+        for _ in 0..1 + random.below(2) {
+            let record = records[random.below(records.len())].clone();
+            let payload = record.start + 32..record.end;
+            if payload.is_empty() {
+                continue;
+            }
+            // Heads of payloads and changes tell the most.
+            let front = payload.len().min([16, 200, usize::MAX][random.below(3)]);
+            let at = payload.start + random.below(front);
+            let width = [1, 1, 2, 4][random.below(4)].min(payload.end - at);
+            let new = NUMBERS[random.below(NUMBERS.len())].to_le_bytes();
+            let new = if random.below(2) == 0 { random.next().to_le_bytes() } else { new };
+            bytes[at..at + width].copy_from_slice(&new[..width]);
+            if random.below(4) == 0 {
+                bytes[record.start + 28] = random.below(6) as u8;
+            }
+            reseal_record(&mut bytes, record.clone(), &id);
+            what += &format!(" {} at {at}: {width} of {new:?}", segments[number]);
+        }
+        edited.plant(&segments[number], &bytes);
+        figures.case(&|| what.clone(), bytes.len(), || use_it_all(&edited));
+    }
+    figures.print("resealed log records");
+}
+
+/// Keys and values longer than any that a session takes, in a record that is whole.
+#[test]
+fn log_records_may_name_keys_and_values_of_any_length() {
+    let (storage, segments) = killed();
+    let id = storage.peek(NAME).expect("it is there")[32..48].to_vec();
+    let first = storage.peek(&segments[0]).expect("a segment");
+    let records = records_of(&first);
+    let mut figures = Figures::default();
+    for (key_len, value_len) in
+        [(100_000, 10), (10, 100_000), (70_000, 2000), (0, 0), (10, 500_000)]
+    {
+        let mut payload = vec![0, 1, 1];
+        put_varint(&mut payload, key_len);
+        payload.resize(payload.len() + key_len as usize, b'k');
+        put_varint(&mut payload, value_len);
+        payload.resize(payload.len() + value_len as usize, b'v');
+        let mut bytes = first.clone();
+        // In place of the log's end, where there is room.
+        let last = records.last().expect("records").clone();
+        let at = last.end.next_multiple_of(8);
+        let position =
+            u64::from_le_bytes(bytes[last.start + 8..last.start + 16].try_into().expect("8"));
+        let header = bytes[last.start..last.start + 32].to_vec();
+        if at + 32 + payload.len() + 32 > bytes.len() {
+            continue;
+        }
+        bytes[at..at + 32].copy_from_slice(&header);
+        bytes[at + 4..at + 8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        let position = position + (at - last.start) as u64;
+        bytes[at + 8..at + 16].copy_from_slice(&position.to_le_bytes());
+        bytes[at + 28] = 1;
+        bytes[at + 32..at + 32 + payload.len()].copy_from_slice(&payload);
+        reseal_record(&mut bytes, at..at + 32 + payload.len(), &id);
+        let edited = storage.duplicate();
+        edited.plant(&segments[0], &bytes);
+        let what = format!("a key of {key_len} and a value of {value_len} bytes");
+        figures.case(&|| what.clone(), bytes.len(), || use_it_all(&edited));
+    }
+    figures.print("long keys and values in the log");
+    assert!(figures.files > 2 && figures.errors > 1, "{figures:?}");
 }

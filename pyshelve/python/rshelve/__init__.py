@@ -16,6 +16,7 @@ may be used from any thread.
 """
 
 from rshelve import dbm
+from rshelve._check import SalvagedTable, SalvageReport, TableCheck, VerifyReport, salvage, verify
 from rshelve._errors import KeyTypeError, ShelveError, error
 from rshelve.file import DbfilenameShelf, open
 from rshelve.shelf import BsdDbShelf, Shelf
@@ -26,9 +27,15 @@ __all__ = [
     "DbfilenameShelf",
     "KeyTypeError",
     "RangeView",
+    "SalvageReport",
+    "SalvagedTable",
     "Shelf",
     "ShelveError",
+    "TableCheck",
+    "VerifyReport",
     "dbm",
     "error",
     "open",
+    "salvage",
+    "verify",
 ]

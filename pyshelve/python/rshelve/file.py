@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from typing import Any, Generic, Literal, TypeVar
 
 from rshelve import _serial
+from rshelve._check import Progress, VerifyReport, verify_report
 from rshelve._errors import error
 from rshelve._options import Compression, Durability, Key, Size, check_flag, check_key, parse_size, pickle_allowed
 from rshelve._rshelve import ShelfCore, Store
@@ -329,6 +330,34 @@ class DbfilenameShelf(ShelfCore, Shelf[V], Generic[V]):
         except BaseException:
             self._store.set_new(encoded, stored)
             raise
+
+    def verify(self, progress: Progress | None = None) -> VerifyReport:
+        """Look at everything that the file holds, all of its tables.
+
+        A shelf that may write is synced first and takes a checkpoint, so that all that was stored is
+        looked at; other threads go on meanwhile.
+
+        Parameters
+        ----------
+        progress
+            Called now and then; see `rshelve.verify`.
+
+        Returns
+        -------
+        VerifyReport
+            True when nothing is wrong.
+
+        Raises
+        ------
+        ValueError
+            If the shelf is closed.
+        Exception
+            What syncing raises.
+        """
+        store = self._open_store()
+        if not store.read_only:
+            self.sync()
+        return verify_report(store.verify(progress))
 
     def _open_store(self) -> Store:
         if not isinstance(self._dict, Database):

@@ -262,3 +262,37 @@ fn kill_loses_nothing_that_was_acknowledged() {
         assert_eq!(payloads.len() as u64, THREADS * 200, "seed {seed}");
     }
 }
+
+/// What records name outside of the log is durable before the log says that they are: a record appended
+/// while it is made durable is not covered by that sync.
+#[test]
+fn sync_covers_no_record_that_came_while_it_was_prepared() {
+    let folder = Arc::new(MemoryFolder::default());
+    let slot: Arc<std::sync::OnceLock<Arc<Log>>> = Arc::default();
+    let hook = BeforeSync(Arc::new({
+        let slot = Arc::clone(&slot);
+        move || {
+            // Another commit's value and record, behind this one's back.
+            commit(slot.get().expect("it is open"), b"late").map(drop)
+        }
+    }));
+    let log = open(&folder, 1, Lsn(0), LogOptions { before_sync: Some(hook), ..options(SMALL) });
+    let log = slot.get_or_init(|| Arc::new(log));
+    let first = commit(log, b"first").unwrap();
+    assert_eq!(log.sync(SyncPoint::Background).unwrap(), first.end);
+    assert_eq!(log.synced(), first.end);
+    assert!(log.end() > first.end, "the late one is there");
+}
+
+#[test]
+fn failure_in_front_of_a_sync_is_the_syncs_failure() {
+    let folder = Arc::new(MemoryFolder::default());
+    let hook = BeforeSync(Arc::new(|| {
+        Err(Error::io("sync", &"spam".into(), std::io::Error::other("gone")))
+    }));
+    let log = open(&folder, 1, Lsn(0), LogOptions { before_sync: Some(hook), ..options(SMALL) });
+    commit(&log, b"first").unwrap();
+    assert!(matches!(log.sync(SyncPoint::Background), Err(Error::Failed { .. })));
+    assert_eq!(log.synced(), Lsn(0));
+    assert!(commit(&log, b"second").is_err(), "the log is sealed");
+}

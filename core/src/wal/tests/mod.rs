@@ -14,7 +14,7 @@ use crate::base::options::Durability;
 use crate::io::SyncPoint;
 use crate::wal::segment::HEADER_BYTES;
 use crate::wal::testing::MemoryFolder;
-use crate::wal::{Hook, Log, LogOptions, Written, remove_segments, scan};
+use crate::wal::{BeforeSync, Hook, Log, LogOptions, Written, remove_segments, scan};
 
 const ID: DatabaseId = DatabaseId([7; 16]);
 /// A segment of 4 KiB holds 3072 positions.

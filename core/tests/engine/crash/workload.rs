@@ -107,8 +107,8 @@ pub fn record_compaction(script: Script) -> Recorded {
     let mut recorder = start(script);
     recorder.storage.record(false);
     recorder.create("main");
-    let mut session = recorder.engine.session().expect("a session");
-    let table = recorder.engine.table("main").expect("a table");
+    let mut session = recorder.engine().session().expect("a session");
+    let table = recorder.engine().table("main").expect("a table");
     for round in 0..2 {
         for number in 0..900_u32 {
             let key = format!("k{:03}", recorder.random.below(1000)).into_bytes();
@@ -122,18 +122,20 @@ pub fn record_compaction(script: Script) -> Recorded {
             session.put(&table, &key, &value).expect("a put");
             apply(&mut recorder.state, ("main".to_owned(), key, Some(value)));
         }
-        recorder.engine.checkpoint().expect("a checkpoint");
+        recorder.engine().checkpoint().expect("a checkpoint");
     }
     drop((session, table));
     recorder.storage.record(true);
-    let report = recorder.engine.compact(&mut |_| ControlFlow::Continue(())).expect("a compaction");
+    let report =
+        recorder.engine().compact(&mut |_| ControlFlow::Continue(())).expect("a compaction");
     assert!(report.is_complete && report.after_bytes < report.before_bytes, "{report:?}");
-    recorder.engine.close().expect("a close");
+    recorder.engine().close().expect("a close");
     recorder.storage.record(false);
     recorder.recorded.history = recorder.storage.history();
     recorder.recorded.states = vec![recorder.state];
     recorder.recorded.begun.clear();
     recorder.recorded.acknowledged.clear();
+    recorder.recorded.durable.clear();
     recorder.recorded
 }
 
