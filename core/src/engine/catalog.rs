@@ -1,5 +1,7 @@
 //! The catalog: which tables there are, in memory and as rows of a tree of its own.
 
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
 use hashbrown::{HashMap, HashSet};
 
 use crate::base::codec::{Reader, put_prefixed, put_varint};
@@ -173,12 +175,16 @@ pub(super) fn entries(tree: &Tree, next_table: TableId, label: &Arc<str>) -> Res
     Ok(entries)
 }
 
+/// The tables by name. Hashed without a seed: of two equal histories, what is done for every table,
+/// at the end too, is done in one order, so that a schedule that failed can be repeated.
+type Tables = HashMap<String, Arc<Table>, BuildHasherDefault<DefaultHasher>>;
+
 /// The tables of an open database.
 #[derive(Debug)]
 pub(super) struct Catalog {
     /// Lock order: before every tree's locks. Held for reading while a batch of pages is evicted,
     /// so that no tree goes away under it.
-    tables: RwLock<HashMap<String, Arc<Table>>>,
+    tables: RwLock<Tables>,
     tree: Tree,
     /// The trees of open views of older checkpoints, for eviction. Lock order: after `tables`.
     views: RwLock<Vec<Weak<Tree>>>,
@@ -186,7 +192,7 @@ pub(super) struct Catalog {
 
 impl Catalog {
     pub(super) fn new(tree: Tree) -> Self {
-        Self { tables: RwLock::new(HashMap::new()), tree, views: RwLock::new(Vec::new()) }
+        Self { tables: RwLock::new(Tables::default()), tree, views: RwLock::new(Vec::new()) }
     }
 
     pub(super) fn tree(&self) -> &Tree {

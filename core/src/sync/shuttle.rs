@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use shuttle::sync::atomic;
 pub use shuttle::thread;
-pub use std::sync::Arc;
+pub use std::sync::{Arc, Weak};
 
 /// See `real.rs`.
 #[derive(Debug, Default)]

@@ -199,7 +199,9 @@ fn kept_order() {
         thread::spawn(move || sorts(&page))
     });
     page.put(&pin, b"c", TxnId::FIRST, b"c");
-    readers.map(|reader| reader.join().unwrap());
+    for reader in readers {
+        reader.join().unwrap();
+    }
     sorts(&page);
 }
 

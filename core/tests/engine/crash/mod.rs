@@ -3,9 +3,9 @@
 //! The histories create and drop tables, write short and long values alone and in transactions, some of
 //! them large, take checkpoints, recycle the log, close the database and open it again, and kill and
 //! recover it in between. A power loss keeps any subset of what was not synced: all subsets of up to ten
-//! pending steps (eight in the short form), samples with torn writes beyond. What is found must be the
-//! state after some number of commits, in their order, and no fewer than were promised. Some images are
-//! crashed again in their recovery, and that recovery again in its own.
+//! pending steps, samples with torn writes beyond. What is found must be the state after some number
+//! of commits, in their order, and no fewer than were promised. Some images are crashed again in
+//! their recovery, and that recovery again in its own.
 
 mod check;
 mod creation;
@@ -22,7 +22,7 @@ use workload::{Recorded, Script, record, record_compaction, record_overlap};
 fn script(durability: Durability, seed: u64) -> Script {
     // Small segments, so that the log is recycled; some histories of the long form have the usual ones.
     let log_segment_bytes = if is_long() && seed.is_multiple_of(4) { 16 << 20 } else { 32 << 10 };
-    let (ops, large_percent) = (scaled(160, 400), scaled(6, 11));
+    let (ops, large_percent) = (scaled(200, 400), scaled(6, 11));
     let (long_percent, reopen_percent) = (15, 3);
     Script {
         durability,
@@ -37,7 +37,7 @@ fn script(durability: Durability, seed: u64) -> Script {
 }
 
 fn effort() -> Effort {
-    Effort { subsets_of: scaled(8, 10), samples: scaled(3, 12), again_one_of: scaled(50, 20) }
+    Effort { subsets_of: 10, samples: scaled(3, 12), again_one_of: scaled(50, 20) }
 }
 
 /// Power losses and kills of a history; the script is printed with what went wrong.

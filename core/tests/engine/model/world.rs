@@ -68,7 +68,7 @@ pub enum Expected {
     Unwanted,
     /// Somebody else wrote the key.
     Conflict,
-    /// The transaction has failed before, or mixes logged and unlogged tables.
+    /// The transaction mixes logged and unlogged tables.
     Refused,
 }
 
@@ -194,7 +194,7 @@ impl World {
         let own = self.sessions[session].transaction.as_ref();
         if let Some(own) = own {
             let mixes = own.logged.is_some_and(|logged| logged != table.options.logged);
-            if own.failed || mixes {
+            if mixes {
                 return Expected::Refused;
             }
             if self.modified.get(&place).is_some_and(|commit| *commit > own.begun) {
@@ -255,9 +255,8 @@ impl World {
                 None => rows.remove(key),
             };
         }
-        if self.sessions[session].snapshot.is_some() {
-            self.sessions[session].snapshot = Some(self.committed.clone());
-        }
+        // The next read takes a new one, which has this write.
+        self.sessions[session].snapshot = None;
     }
 }
 
