@@ -21,6 +21,9 @@ const ROOM_NAP: Duration = Duration::from_millis(5);
 /// How long it sleeps for readers to leave what was replaced.
 const READERS_NAP: Duration = Duration::from_millis(1);
 
+/// How many steps of eviction's clock one operation makes at most after it is done.
+const HELP_STEPS_MAX: usize = 16;
+
 impl Inner {
     /// Takes a checkpoint if anything changed since the last.
     pub(super) fn checkpoint(&self) -> Result<()> {
@@ -118,17 +121,24 @@ impl Inner {
         }
     }
 
+    /// Moves the clock by a step, and by some more while the cache is full: who only reads never waits
+    /// for room, but must not add pages faster than they leave.
     #[cold]
     fn help_evict(&self) {
-        if !self.shared.cache.wants_eviction() {
-            return self.shared.reclaim();
-        }
         if self.options.background {
             self.bell.ring_evictor();
         }
-        // A failure stays in memory and shows on the next write.
-        if let Err(error) = self.evict_step() {
-            tracing::debug!(%error, "a page could not be evicted");
+        for _ in 0..HELP_STEPS_MAX {
+            if !self.shared.cache.wants_eviction() {
+                return self.shared.reclaim();
+            }
+            // A failure stays in memory and shows on the next write.
+            if let Err(error) = self.evict_step() {
+                return tracing::debug!(%error, "a page could not be evicted");
+            }
+            if self.shared.cache.pressure() < Pressure::Full {
+                return;
+            }
         }
     }
 
