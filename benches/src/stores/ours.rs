@@ -4,6 +4,7 @@
 //! process loses nothing; where a commit must be on stable storage, a sync follows it.
 
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
 use rshelve::{Connection, Cursor, CursorOptions, DatabaseOptions, Session, Table, TableOptions};
@@ -88,7 +89,8 @@ impl Store for Ours {
     }
 
     fn compact(&mut self) -> Outcome<bool> {
-        Ok(false)
+        let report = self.connection.compact(&mut |_| ControlFlow::Continue(()))?;
+        Ok(report.is_complete)
     }
 
     fn close(self: Box<Self>) -> Outcome<()> {
