@@ -175,6 +175,27 @@ impl Session {
         self.state().set_isolation(isolation)
     }
 
+    /// Changes the options that a configuration string gives, and no others. What it may hold is
+    /// listed under `Session.reconfigure` in `docs/configuration.md`; what applies has a method with
+    /// types too: [`set_isolation`](Self::set_isolation).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// let session = connection.open_session()?;
+    /// session.reconfigure("isolation=read-committed")?;
+    /// let error = session.reconfigure("isolation=perfect").unwrap_err();
+    /// assert!(error.to_string().contains("isolation"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Settings::read`](crate::config::Settings::read) and
+    /// [`set_isolation`](Self::set_isolation); nothing is changed then.
+    pub fn reconfigure(&self, config: &str) -> Result<()> {
+        self.state().reconfigure(config)
+    }
+
     /// How long an operation may wait for another transaction, or for room in the cache; none is the
     /// database's time-out.
     pub fn set_operation_timeout(&self, timeout: Option<Duration>) {
