@@ -22,6 +22,22 @@ use crate::{
 };
 
 /// One transaction at a time, and what its cursors share. See the [module](super).
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # connection.create_table("stock", &Default::default())?;
+/// use rshelve::state::SessionState;
+/// use rshelve::{CursorOptions, TransactionOptions};
+/// let mut session = SessionState::open(&connection)?;
+/// session.begin(&TransactionOptions::new())?;
+/// let mut cursor = session.open_cursor("stock", &CursorOptions::new())?;
+/// cursor.insert_row(&mut session, b"eggs", b"12")?;
+/// cursor.close(&mut session)?;
+/// session.commit()?;
+/// assert_eq!(session.rows("stock")?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SessionState {
     pub(super) engine: Engine,
