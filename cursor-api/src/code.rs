@@ -51,6 +51,11 @@ impl Code {
     pub const ENOTSUP: Self = Self(if cfg!(target_os = "macos") { 45 } else { 95 });
 
     /// The number of `error`.
+    ///
+    /// ```
+    /// use rshelve::{Code, Error};
+    /// assert_eq!(Code::of(&Error::Missing { what: "table".to_owned() }), Code::ENOENT);
+    /// ```
     pub fn of(error: &Error) -> Self {
         match error {
             Error::NotFound => Self::NOTFOUND,
@@ -70,6 +75,12 @@ impl Code {
     }
 
     /// What the number says, in WiredTiger's or the system's words.
+    ///
+    /// ```
+    /// use rshelve::Code;
+    /// assert_eq!(Code::NOTFOUND.text(), "WT_NOTFOUND: item not found");
+    /// assert_eq!(Code::EINVAL.to_string(), "Invalid argument");
+    /// ```
     pub fn text(self) -> String {
         let own = match self {
             Self::OK => "Successful return: 0",

@@ -15,6 +15,21 @@ use crate::{
 /// [`close`](Self::close) does.
 ///
 /// ```
+/// use rshelve::{Connection, DatabaseOptions, TableOptions};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// let connection = Connection::open(&path, DatabaseOptions::default())?;
+/// assert_eq!(connection.path(), path);
+/// let stock = connection.create_table("stock", &TableOptions::default())?;
+/// let clerk = std::thread::spawn(move || stock.insert(b"eggs", b"12"));
+/// clerk.join().expect("no panic")?;
+/// assert_eq!(connection.table("stock")?.len()?, 1);
+/// connection.close()?;
+/// assert!(connection.is_closed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```
 /// # fn assert<T: Send + Sync + Clone>() {}
 /// assert::<rshelve::Connection>();
 /// ```
@@ -27,9 +42,23 @@ pub struct Connection {
 impl Connection {
     /// Opens the database in the file at `path`.
     ///
+    /// ```
+    /// use rshelve::{Code, Connection, DatabaseOptions, OpenMode};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let only_read = || DatabaseOptions { mode: OpenMode::ReadOnly, ..Default::default() };
+    /// let missing = Connection::open(&path, only_read()).unwrap_err();
+    /// assert_eq!(Code::of(&missing), Code::ENOENT);
+    /// Connection::open(&path, DatabaseOptions::default())?.close()?;
+    /// let connection = Connection::open(&path, only_read())?;
+    /// assert_eq!(connection.options().mode, OpenMode::ReadOnly);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Busy`](crate::Error::Busy) when it is open elsewhere, in this process too;
-    /// [`Error::Missing`](crate::Error::Missing) when it is not there and not to be created;
+    /// [`Error::Io`](crate::Error::Io) with the kind `NotFound` when the file is not there and not to
+    /// be created, [`Error::Missing`](crate::Error::Missing) when it is there and empty;
     /// [`Error::Foreign`](crate::Error::Foreign) when the file is something else;
     /// [`Error::Corrupt`](crate::Error::Corrupt) when it is damaged;
     /// [`Error::Invalid`](crate::Error::Invalid) for an option out of range; what the system says.
@@ -70,6 +99,21 @@ impl Connection {
 
     /// A session, for one thread at a time.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let session = connection.open_session()?;
+    /// let work = std::thread::spawn(move || {
+    ///     session.begin()?;
+    ///     session.open_cursor("stock")?.insert(b"eggs", b"12")?;
+    ///     session.commit()
+    /// });
+    /// work.join().expect("no panic")?;
+    /// assert_eq!(stock.get(b"eggs")?.as_deref(), Some(&b"12"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed).
     pub fn open_session(&self) -> Result<Session> {
@@ -77,6 +121,17 @@ impl Connection {
     }
 
     /// Opens table `name`, and creates it if there is none.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// use rshelve::{Compression, TableOptions};
+    /// let options = TableOptions { compression: Compression::Snappy, ..Default::default() };
+    /// connection.create_table("stock", &options)?;
+    /// connection.create_table("stock", &options)?; // opens it
+    /// assert!(connection.create_table("stock", &TableOptions::default()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) when it exists with other options; what writing
@@ -88,6 +143,16 @@ impl Connection {
 
     /// Opens table `name`.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// use rshelve::Error;
+    /// assert!(matches!(connection.table("stock"), Err(Error::Missing { .. })));
+    /// connection.create_table("stock", &Default::default())?;
+    /// assert!(connection.table("stock")?.is_empty()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing).
     pub fn table(&self, name: &str) -> Result<Table> {
@@ -95,6 +160,18 @@ impl Connection {
     }
 
     /// Drops table `name` and all that is in it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// use rshelve::Error;
+    /// assert!(matches!(connection.drop_table("stock"), Err(Error::Busy { .. })));
+    /// drop(stock);
+    /// connection.drop_table("stock")?;
+    /// assert!(connection.tables()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Busy`](crate::Error::Busy) while a [`Table`] or cursor on it is open;
@@ -105,6 +182,16 @@ impl Connection {
 
     /// The names of all tables, sorted.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// for name in ["stock", "guests"] {
+    ///     connection.create_table(name, &Default::default())?;
+    /// }
+    /// assert_eq!(connection.tables()?, ["guests", "stock"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// None today.
     pub fn tables(&self) -> Result<Vec<String>> {
@@ -112,6 +199,17 @@ impl Connection {
     }
 
     /// Brings the one file up to date, durably: a consistent image of every table.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// connection.checkpoint()?;
+    /// let report = connection.verify(&mut |_| Ok(()))?;
+    /// assert!(report.is_clean(), "{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Full`](crate::Error::Full), after which it may be tried again; what the disk gives,
@@ -122,6 +220,15 @@ impl Connection {
 
     /// Makes everything committed so far durable: syncs the log, or takes a checkpoint if there is
     /// none.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// connection.sync()?; // from here on a power cut does not lose it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint).
@@ -156,6 +263,15 @@ impl Connection {
     /// Changes the cache's size, in bytes, and when eviction works: in the background above the first
     /// percentage of the size (80 at first), on the threads that use the database above the second
     /// (90). What is too much leaves as eviction goes on.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// connection.resize_cache(32 << 20, 70, 85)?;
+    /// assert_eq!(connection.cache_bytes_max(), 32 << 20);
+    /// assert!(connection.resize_cache(32 << 20, 85, 70).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) for a size below 1 MiB, or percentages that are not
@@ -204,6 +320,20 @@ impl Connection {
     }
 
     /// What the engine did so far.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// connection.checkpoint()?;
+    /// let stats = connection.stats();
+    /// assert!(stats.cache_bytes > 0 && stats.file_bytes > 0);
+    /// for (name, count) in stats.named() {
+    ///     println!("{name}: {count}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stats(&self) -> StatsSnapshot {
         self.engine.stats()
     }
@@ -211,6 +341,18 @@ impl Connection {
     /// Closes the database for everybody: waits for commits under way, takes the last checkpoint and
     /// removes the sidecars, so that the one file is the whole database. Later operations fail with
     /// [`Error::Closed`](crate::Error::Closed); closing again does nothing.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// use rshelve::Error;
+    /// stock.insert(b"eggs", b"12")?;
+    /// connection.close()?;
+    /// assert!(matches!(stock.get(b"eggs"), Err(Error::Closed { .. })));
+    /// connection.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// What the last checkpoint gives. It is closed all the same, as after a crash: nothing

@@ -48,24 +48,58 @@ impl ConnectionOptions {
     }
 
     /// Make the database if there is none. The default is false.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// assert!(ConnectionOptions::new().open(&path).is_err());
+    /// ConnectionOptions::new().create(true).open(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn create(self, create: bool) -> Self {
         self.set("create", create)
     }
 
     /// Open for reading only. The default is false.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// ConnectionOptions::new().create(true).open(&path)?.close()?;
+    /// let connection = ConnectionOptions::new().readonly(true).open(&path)?;
+    /// assert!(connection.create_table("stock", &Default::default()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn readonly(self, readonly: bool) -> Self {
         self.set("readonly", readonly)
     }
 
     /// The most bytes that pages, changes, log buffers and snapshots may hold in memory.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// let settings = ConnectionOptions::new().cache_size(64 << 20).settings()?;
+    /// assert_eq!(settings.options.cache_bytes_max, 64 << 20);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
     pub fn cache_size(self, bytes: u64) -> Self {
         self.set("cache_size", bytes)
     }
 
     /// What a commit promises when it returns.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// use rshelve::Durability;
+    /// let settings = ConnectionOptions::new().durability(Durability::Sync).settings()?;
+    /// assert_eq!(settings.options.durability, Durability::Sync);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         let (log, sync) = match durability {
@@ -79,6 +113,14 @@ impl ConnectionOptions {
 
     /// How long an operation waits for a conflicting transaction or for room in the cache, to the
     /// millisecond.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// use std::time::Duration;
+    /// let settings = ConnectionOptions::new().operation_timeout(Duration::from_millis(50)).settings()?;
+    /// assert_eq!(settings.options.timeout, Duration::from_millis(50));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
     pub fn operation_timeout(self, timeout: Duration) -> Self {
         self.set("operation_timeout_ms", timeout.as_millis())
@@ -86,12 +128,27 @@ impl ConnectionOptions {
 
     /// Take a checkpoint so long after the last one, if anything was written; in whole seconds, and 0
     /// is never.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// use std::time::Duration;
+    /// let settings = ConnectionOptions::new().checkpoint_interval(Duration::from_secs(30)).settings()?;
+    /// assert_eq!(settings.options.checkpoint_interval, Duration::from_secs(30));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
     pub fn checkpoint_interval(self, interval: Duration) -> Self {
         self.set("checkpoint", format_args!("(wait={})", interval.as_secs()))
     }
 
     /// Any options, as a configuration string.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// let settings = ConnectionOptions::new().config("create,checkpoint=(wait=30)").settings()?;
+    /// assert_eq!(settings.options.checkpoint_interval.as_secs(), 30);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
     pub fn config(mut self, text: &str) -> Self {
         if !self.text.is_empty() && !text.is_empty() {
@@ -102,6 +159,23 @@ impl ConnectionOptions {
     }
 
     /// Who is told of what goes wrong without a caller to tell.
+    ///
+    /// ```
+    /// use rshelve::{Code, ConnectionOptions, EventHandler};
+    /// #[derive(Debug)]
+    /// struct Loud;
+    ///
+    /// impl EventHandler for Loud {
+    ///     fn error(&self, code: Code, message: &str) {
+    ///         eprintln!("{}: {message}", code.0);
+    ///     }
+    /// }
+    ///
+    /// let options = ConnectionOptions::new().create(true).event_handler(Loud);
+    /// # let folder = tempfile::tempdir()?;
+    /// let connection = options.open(folder.path().join("spam"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn event_handler(mut self, handler: impl EventHandler + 'static) -> Self {
         self.handler = Some(Arc::new(handler));
@@ -109,6 +183,15 @@ impl ConnectionOptions {
     }
 
     /// What the options come to.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// let settings = ConnectionOptions::new().cache_size(64 << 20).settings()?;
+    /// assert_eq!(settings.options.cache_bytes_max, 64 << 20);
+    /// let error = ConnectionOptions::new().config("cache_sise=64MB").settings().unwrap_err();
+    /// assert!(error.to_string().contains("'cache_sise'"));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] names the option that makes no sense; [`Error::Unsupported`] the one that is
@@ -118,6 +201,16 @@ impl ConnectionOptions {
     }
 
     /// Opens the database in the file at `path`.
+    ///
+    /// ```
+    /// use rshelve::ConnectionOptions;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let once = ConnectionOptions::new().create(true).config("exclusive");
+    /// once.open(&path)?.close()?;
+    /// assert!(matches!(once.open(&path), Err(rshelve::Error::Exists { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`settings`](Self::settings) and [`Connection::open`]; [`Error::Exists`] when it exists and

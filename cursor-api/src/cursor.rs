@@ -21,6 +21,23 @@ use crate::{Error, Range, Result, Session};
 /// assert_eq!(key, b"eggs");
 /// # Ok(()) }
 /// ```
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// # let session = connection.open_session()?;
+/// let mut cursor = session.open_cursor("stock")?;
+/// cursor.insert(b"eggs", b"12")?;
+/// cursor.insert(b"ham", b"3")?;
+/// assert!(cursor.next()?);
+/// assert_eq!((cursor.key()?, cursor.value()?), (&b"eggs"[..], &b"12"[..]));
+/// cursor.update(b"11")?;
+/// assert!(cursor.next()? && !cursor.next()?);
+/// assert!(cursor.remove_key(b"ham")?);
+/// cursor.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Cursor<'s> {
     session: &'s Session,
     state: CursorState,
@@ -33,6 +50,22 @@ impl<'s> Cursor<'s> {
 
     /// Goes to `key`; false, and on no record, if it is not there.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.search(b"b")?);
+    /// assert_eq!(cursor.value()?, b"1");
+    /// assert!(!cursor.search(b"bb")?);
+    /// assert!(cursor.key().is_err(), "on no record");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Closed`]; what reading gives.
     pub fn search(&mut self, key: &[u8]) -> Result<bool> {
@@ -41,6 +74,23 @@ impl<'s> Cursor<'s> {
 
     /// Goes to the smallest key that is not below `key`, or else to the largest one. Says where it
     /// landed relative to `key`; none, and on no record, in an empty table.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// use std::cmp::Ordering;
+    /// assert_eq!(cursor.search_near(b"bb")?, Some(Ordering::Greater));
+    /// assert_eq!(cursor.key()?, b"c");
+    /// assert_eq!(cursor.search_near(b"d")?, Some(Ordering::Less));
+    /// assert_eq!(cursor.key()?, b"c");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`search`](Self::search).
@@ -54,6 +104,23 @@ impl<'s> Cursor<'s> {
 
     /// Goes to the next record; from no record, to the first. False, and on no record, at the end.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// let mut keys = Vec::new();
+    /// while cursor.next()? {
+    ///     keys.push(cursor.key()?.to_vec());
+    /// }
+    /// assert_eq!(keys, [b"a", b"b", b"c"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`search`](Self::search).
     #[allow(clippy::should_implement_trait)]
@@ -64,6 +131,22 @@ impl<'s> Cursor<'s> {
     /// Goes to the previous record; from no record, to the last. False, and on no record, at the
     /// beginning.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.prev()?);
+    /// assert_eq!(cursor.key()?, b"c");
+    /// assert!(cursor.prev()?);
+    /// assert_eq!(cursor.key()?, b"b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`search`](Self::search).
     pub fn prev(&mut self) -> Result<bool> {
@@ -72,6 +155,21 @@ impl<'s> Cursor<'s> {
 
     /// The key of the record that the cursor is on.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.key().is_err());
+    /// cursor.next()?;
+    /// assert_eq!(cursor.key()?, b"a");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] on no record.
     pub fn key(&self) -> Result<&[u8]> {
@@ -79,6 +177,20 @@ impl<'s> Cursor<'s> {
     }
 
     /// The value of the record that the cursor is on.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.search(b"b")?);
+    /// assert_eq!(cursor.value()?, b"1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] on no record, or on one that was removed through this cursor; what reading a
@@ -89,6 +201,22 @@ impl<'s> Cursor<'s> {
 
     /// Gives `key` this value, whether or not it has one (unless the cursor was opened without
     /// `overwrite`). The cursor is on no record afterwards.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// cursor.insert(b"d", b"4")?;
+    /// cursor.insert(b"d", b"5")?;
+    /// assert!(cursor.key().is_err(), "on no record");
+    /// assert_eq!(stock.get(b"d")?.as_deref(), Some(&b"5"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Rollback`] when another transaction was first; [`Error::DuplicateKey`] without
@@ -103,6 +231,21 @@ impl<'s> Cursor<'s> {
     /// Gives `key` this value if it has none; false if it has one. The cursor is on no record
     /// afterwards.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.insert_new(b"d", b"4")?);
+    /// assert!(!cursor.insert_new(b"d", b"5")?);
+    /// assert_eq!(stock.get(b"d")?.as_deref(), Some(&b"4"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn insert_new(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
@@ -114,6 +257,21 @@ impl<'s> Cursor<'s> {
 
     /// Gives the record that the cursor is on another value, and stays on it.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.search(b"b")?);
+    /// cursor.update(b"2")?;
+    /// assert_eq!((cursor.key()?, cursor.value()?), (&b"b"[..], &b"2"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] on no record; as [`insert`](Self::insert).
     pub fn update(&mut self, value: &[u8]) -> Result<()> {
@@ -124,6 +282,22 @@ impl<'s> Cursor<'s> {
     /// Removes the record that the cursor is on; false if it is gone already. The cursor keeps its
     /// place, so that `next` and `prev` go on from there.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.search(b"b")?);
+    /// assert!(cursor.remove()?);
+    /// assert!(cursor.next()?);
+    /// assert_eq!(cursor.key()?, b"c");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] on no record; as [`insert`](Self::insert).
     pub fn remove(&mut self) -> Result<bool> {
@@ -131,6 +305,20 @@ impl<'s> Cursor<'s> {
     }
 
     /// Removes the record of `key`; false if there is none. The cursor is on no record afterwards.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.remove_key(b"b")?);
+    /// assert!(!cursor.remove_key(b"b")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -144,6 +332,25 @@ impl<'s> Cursor<'s> {
     /// Makes every transaction that writes `key` beside this one conflict with it, and goes to its
     /// record; false if there is none. For what is read to decide what is written elsewhere.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// // What "a" says decides on "b": nobody may change it meanwhile.
+    /// session.begin()?;
+    /// if cursor.reserve(b"a")? && cursor.value()? == b"1" {
+    ///     cursor.remove_key(b"b")?;
+    /// }
+    /// session.commit()?;
+    /// assert!(!stock.contains(b"b")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] outside a transaction; as [`insert`](Self::insert).
     pub fn reserve(&mut self, key: &[u8]) -> Result<bool> {
@@ -153,6 +360,24 @@ impl<'s> Cursor<'s> {
 
     /// Changes parts of the value of `key`, one after the other, and goes to its record; false if there
     /// is none.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// use rshelve::state::Modify;
+    /// session.begin()?;
+    /// let change = Modify { data: b"23".to_vec(), offset: 1, size: 0 };
+    /// assert!(cursor.modify(b"a", &[change])?);
+    /// assert_eq!(cursor.value()?, b"123");
+    /// session.commit()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`reserve`](Self::reserve).
@@ -164,6 +389,24 @@ impl<'s> Cursor<'s> {
     /// Holds the cursor to a range of keys, until it is [`reset`](Self::reset): walks end at its ends,
     /// and what lies outside is not found. The cursor is on no record afterwards.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// cursor.set_bounds(&b"b"[..]..)?;
+    /// assert!(cursor.next()?);
+    /// assert_eq!(cursor.key()?, b"b");
+    /// assert!(!cursor.search(b"a")?);
+    /// cursor.reset();
+    /// assert!(cursor.search(b"a")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] when no key fits between the bounds; the bounds are then as they were.
     pub fn set_bounds<'k>(&mut self, keys: impl RangeBounds<&'k [u8]>) -> Result<()> {
@@ -174,6 +417,20 @@ impl<'s> Cursor<'s> {
     }
 
     /// The largest key that is there; the cursor is on no record afterwards.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert_eq!(cursor.largest_key()?.as_deref(), Some(&b"c"[..]));
+    /// assert!(cursor.key().is_err(), "on no record");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] with bounds; as [`search`](Self::search).
@@ -189,6 +446,22 @@ impl<'s> Cursor<'s> {
 
     /// Compares the keys of two cursors over one table.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// use std::cmp::Ordering;
+    /// let mut other = session.open_cursor("stock")?;
+    /// assert!(cursor.search(b"a")? && other.search(b"c")?);
+    /// assert_eq!(cursor.compare(&other)?, Ordering::Less);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] when one is on no record, or their tables differ.
     pub fn compare(&self, other: &Cursor<'_>) -> Result<Ordering> {
@@ -197,6 +470,22 @@ impl<'s> Cursor<'s> {
     }
 
     /// A second cursor on the same record.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.search(b"b")?);
+    /// let mut twin = cursor.duplicate()?;
+    /// assert!(twin.next()?);
+    /// assert_eq!((cursor.key()?, twin.key()?), (&b"b"[..], &b"c"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] on no record; [`Error::Missing`] when it was removed.
@@ -208,6 +497,21 @@ impl<'s> Cursor<'s> {
     /// Closes the cursor. Dropping it does the same, but a bulk cursor's rows are written and made
     /// durable here, and only here can that fail.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// use rshelve::CursorOptions;
+    /// connection.create_table("stock", &Default::default())?;
+    /// let session = connection.open_session()?;
+    /// let mut cursor = session.open_cursor_with("stock", &CursorOptions::new().bulk(true))?;
+    /// for key in [b"a", b"b", b"c"] {
+    ///     cursor.insert(key, b"1")?;
+    /// }
+    /// cursor.close()?;
+    /// assert_eq!(session.len("stock")?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of a bulk cursor: what writing its last rows and the checkpoint give.
     pub fn close(mut self) -> Result<()> {
@@ -215,6 +519,22 @@ impl<'s> Cursor<'s> {
     }
 
     /// Goes to no record, and lets go of the page and the bounds.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// # let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.search(b"c")?);
+    /// cursor.reset();
+    /// assert!(cursor.next()?);
+    /// assert_eq!(cursor.key()?, b"a");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reset(&mut self) {
         self.state.reset(&mut self.session.state());
     }

@@ -27,5 +27,19 @@ use crate::Code;
 /// ```
 pub trait EventHandler: Debug + Send + Sync {
     /// Something failed. It should return soon, and leave the database alone.
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use rshelve::{Code, EventHandler};
+    ///
+    /// #[derive(Debug, Default)]
+    /// struct Kept(Mutex<Vec<String>>);
+    ///
+    /// impl EventHandler for Kept {
+    ///     fn error(&self, _code: Code, message: &str) {
+    ///         self.0.lock().expect("nobody panics").push(message.to_owned());
+    ///     }
+    /// }
+    /// ```
     fn error(&self, code: Code, message: &str);
 }

@@ -51,30 +51,268 @@ pub use connection::Connection;
 pub use connection_options::ConnectionOptions;
 pub use cursor::Cursor;
 pub use event::EventHandler;
-pub use options::{CursorOptions, Isolation, TransactionOptions};
+/// For [`TransactionOptions::isolation`] and [`Session::set_isolation`].
+///
+/// ```
+/// use rshelve::{Connection, Isolation};
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// let (writer, reader) = (connection.open_session()?, connection.open_session()?);
+/// writer.begin()?;
+/// writer.open_cursor("stock")?.insert(b"eggs", b"12")?;
+/// let mut seen = Vec::new();
+/// for isolation in [Isolation::Snapshot, Isolation::ReadCommitted, Isolation::ReadUncommitted] {
+///     reader.set_isolation(isolation)?;
+///     reader.begin()?;
+///     seen.push(reader.open_cursor("stock")?.search(b"eggs")?);
+///     reader.commit()?;
+/// }
+/// assert_eq!(seen, [false, false, true]);
+/// writer.commit()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use options::Isolation;
+pub use options::{CursorOptions, TransactionOptions};
 pub use range::Range;
-pub use rshelve_core::base::error::{Corruption, Error, Result, RollbackReason};
-pub use rshelve_core::base::options::{
-    Compression, DatabaseOptions, Durability, KEY_BYTES_MAX, OpenMode, TableOptions,
-    VALUE_BYTES_MAX,
-};
+/// What [`Error::Corrupt`] tells of the damage.
+///
+/// ```
+/// use rshelve::{Connection, Error};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// Connection::open(&path, Default::default())?.close()?;
+/// let mut bytes = std::fs::read(&path)?;
+/// bytes[16..].fill(0xff); // all but what says that it is a database
+/// std::fs::write(&path, bytes)?;
+/// match Connection::open(&path, Default::default()) {
+///     Err(Error::Corrupt(damage)) => println!("at {}: {}", damage.offset, damage.what),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::error::Corruption;
+/// Why an operation failed. Match on it, or take its number: [`Code::of`].
+///
+/// ```
+/// use rshelve::{Connection, Error};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// connection.close()?;
+/// match connection.create_table("stock", &Default::default()) {
+///     Err(Error::Closed { what }) => println!("{what} is closed"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::error::Error;
+/// What most operations return.
+///
+/// ```
+/// fn eggs(stock: &rshelve::Table) -> rshelve::Result<bool> {
+///     stock.contains(b"eggs")
+/// }
+/// ```
+pub use rshelve_core::base::error::Result;
+/// What [`Error::Rollback`] tells of the conflict.
+///
+/// ```
+/// use rshelve::{Connection, Error, RollbackReason};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let stock = connection.create_table("stock", &Default::default())?;
+/// let (one, other) = (connection.open_session()?, connection.open_session()?);
+/// one.begin()?;
+/// other.begin()?;
+/// one.open_cursor("stock")?.insert(b"eggs", b"12")?;
+/// let refused = other.open_cursor("stock")?.insert(b"eggs", b"3").unwrap_err();
+/// assert!(matches!(refused, Error::Rollback { reason: RollbackReason::Conflict, .. }));
+/// other.rollback()?;
+/// one.commit()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::error::RollbackReason;
+/// What [`Connection::open`] is given.
+///
+/// ```
+/// use rshelve::{Connection, DatabaseOptions, Durability, OpenMode};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// let options = DatabaseOptions {
+///     mode: OpenMode::Create,
+///     durability: Durability::Sync,
+///     cache_bytes_max: 64 << 20,
+///     ..Default::default()
+/// };
+/// let connection = Connection::open(&path, options)?;
+/// assert_eq!(connection.options().durability, Durability::Sync);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::options::DatabaseOptions;
+/// A longer key is refused.
+///
+/// ```
+/// use rshelve::{Connection, Error, KEY_BYTES_MAX};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let stock = connection.create_table("stock", &Default::default())?;
+/// stock.insert(&vec![b'k'; KEY_BYTES_MAX], b"12")?;
+/// let refused = stock.insert(&vec![b'k'; KEY_BYTES_MAX + 1], b"12");
+/// assert!(matches!(refused, Err(Error::Invalid { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::options::KEY_BYTES_MAX;
+/// What [`Connection::create_table`] is given.
+///
+/// ```
+/// use rshelve::{Compression, Connection, TableOptions};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let options = TableOptions { compression: Compression::Snappy, ..Default::default() };
+/// let stock = connection.create_table("stock", &options)?;
+/// assert_eq!(stock.options().compression, Compression::Snappy);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::options::TableOptions;
+pub use rshelve_core::base::options::{Compression, Durability, OpenMode, VALUE_BYTES_MAX};
+/// What [`Connection::stats`] counted.
+///
+/// ```
+/// use rshelve::{Connection, StatsSnapshot};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let stats: StatsSnapshot = connection.stats();
+/// assert!(stats.named().any(|(name, count)| name == "file_bytes" && count > 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub use rshelve_core::base::stats::StatsSnapshot;
 /// The first bytes of every database file, for programs that tell files apart.
+///
+/// ```
+/// use rshelve::{Connection, MAGIC};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// connection.close()?;
+/// assert!(std::fs::read(&path)?.starts_with(&MAGIC));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub use rshelve_core::block::MAGIC;
+/// What [`Session::checkpoints`] lists.
+///
+/// ```
+/// use rshelve::{Connection, CursorOptions, LATEST_CHECKPOINT};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let stock = connection.create_table("stock", &Default::default())?;
+/// let session = connection.open_session()?;
+/// session.checkpoint_named("monday")?;
+/// stock.insert(b"eggs", b"12")?;
+/// let latest = CursorOptions::new().checkpoint(LATEST_CHECKPOINT);
+/// assert!(!session.open_cursor_with("stock", &latest)?.search(b"eggs")?);
+/// for info in session.checkpoints() {
+///     println!("{} of generation {}", info.name, info.generation);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::engine::CheckpointInfo;
+/// What [`Connection::compact`] is at.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use rshelve::{CompactReport, CompactStage, Connection};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let report: CompactReport = connection.compact(&mut |progress| match progress.stage {
+///     CompactStage::Pages => ControlFlow::Break(()),
+///     _ => ControlFlow::Continue(()),
+/// })?;
+/// println!("{} bytes became {}", report.before_bytes, report.after_bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::engine::CompactStage;
+/// Verifies a database without opening it.
+///
+/// ```
+/// use rshelve::{Connection, verify_file};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// connection.close()?;
+/// let report = verify_file(&path, &mut |progress| {
+///     println!("{} of {} bytes", progress.bytes, progress.bytes_total);
+///     Ok(())
+/// })?;
+/// assert!(report.is_clean(), "{report}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub use rshelve_core::engine::verify_file;
-pub use rshelve_core::engine::{
-    CheckpointInfo, CompactProgress, CompactReport, CompactStage, LATEST_CHECKPOINT,
-};
+pub use rshelve_core::engine::{CompactProgress, CompactReport, LATEST_CHECKPOINT};
 #[doc(hidden)]
 #[cfg(feature = "waits")]
 pub use rshelve_core::internals::waited;
-pub use rshelve_core::io::fork::{ForkGuard, generation as fork_generation};
-pub use rshelve_core::salvage::{
-    LostRange, LostValue, Report as SalvageReport, SalvagedTable, salvage_file,
-};
-pub use rshelve_core::verify::{
-    Problem as VerifyProblem, Progress as VerifyProgress, Report as VerifyReport, TableReport,
-};
+/// Tells whether this is a forked child of the process that made it.
+///
+/// ```
+/// let guard = rshelve::ForkGuard::new()?;
+/// assert!(guard.is_ours(), "false in a child of this process");
+/// assert_eq!(rshelve::fork_generation(), rshelve::fork_generation());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::io::fork::ForkGuard;
+pub use rshelve_core::io::fork::generation as fork_generation;
+/// What [`salvage_file`] rescued, and what not.
+///
+/// ```
+/// use rshelve::{Connection, SalvageReport, salvage_file};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// connection.close()?;
+/// let new_path = folder.path().join("new");
+/// let report: SalvageReport = salvage_file(&path, &new_path, &mut |_| Ok(()))?;
+/// assert!(report.is_whole(), "{report}");
+/// for table in &report.tables {
+///     for range in &table.lost {
+///         println!("{}: keys from {:?} on are lost: {}", table.name, range.low, range.why);
+///     }
+///     for value in &table.lost_values {
+///         println!("{}: the value of {:?} is lost: {}", table.name, value.key, value.why);
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::salvage::Report as SalvageReport;
+pub use rshelve_core::salvage::{LostRange, LostValue, SalvagedTable, salvage_file};
+/// What [`Connection::verify`] and [`verify_file`] found.
+///
+/// ```
+/// use rshelve::{Connection, VerifyReport};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// connection.create_table("stock", &Default::default())?;
+/// connection.checkpoint()?;
+/// let report: VerifyReport = connection.verify(&mut |_| Ok(()))?;
+/// for table in &report.tables {
+///     println!("{}: {} rows in {} blocks", table.name, table.rows_found, table.blocks);
+/// }
+/// for problem in &report.problems {
+///     println!("{:?}: {}", problem.table, problem.error);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::verify::Report as VerifyReport;
+pub use rshelve_core::verify::{Problem as VerifyProblem, Progress as VerifyProgress, TableReport};
 pub use session::Session;
 pub use table::{InCache, Rows, Table};
 pub use table_range::TableRange;

@@ -6,8 +6,24 @@ use std::time::Duration;
 ///
 /// ```
 /// use rshelve::CursorOptions;
-/// let options = CursorOptions::new().overwrite(false).readonly(true);
-/// assert!(!options.overwrite && options.readonly);
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// # let session = connection.open_session()?;
+/// let strict = CursorOptions::new().overwrite(false);
+/// assert!(session.open_cursor_with("stock", &strict)?.insert(b"eggs", b"3").is_err());
+/// let walk = CursorOptions::new().readonly(true).read_once(true);
+/// assert!(session.open_cursor_with("stock", &walk)?.next()?);
+/// let sample = CursorOptions::new().next_random(true).random_seed(7);
+/// assert!(session.open_cursor_with("stock", &sample)?.next()?);
+///
+/// // As it was at the last checkpoint; and an empty table, filled fast.
+/// session.checkpoint()?;
+/// let past = CursorOptions::new().checkpoint(rshelve::LATEST_CHECKPOINT);
+/// assert!(session.open_cursor_with("stock", &past)?.search(b"eggs")?);
+/// session.create("copy", &Default::default())?;
+/// session.open_cursor_with("copy", &CursorOptions::new().bulk(true))?.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -108,8 +124,16 @@ pub use rshelve_core::engine::Isolation;
 ///
 /// ```
 /// use rshelve::{Isolation, TransactionOptions};
+/// use std::time::Duration;
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let session = connection.open_session()?;
+/// let hasty = Duration::from_millis(50);
+/// session.begin_with(&TransactionOptions::new().sync(true).operation_timeout(hasty))?;
+/// session.commit()?;
 /// let options = TransactionOptions::new().isolation(Isolation::ReadCommitted);
 /// assert_eq!(options.isolation, Some(Isolation::ReadCommitted));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

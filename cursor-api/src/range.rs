@@ -10,6 +10,24 @@ use crate::{Cursor, Result};
 
 /// The records of a range, as [`Cursor::range`] returns them: owned copies, in key order, from either
 /// end until the ends meet. All of them from one snapshot.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// # let session = connection.open_session()?;
+/// # for key in [b"a", b"b", b"c"] {
+/// #     stock.insert(key, b"1")?;
+/// # }
+/// # let mut cursor = session.open_cursor("stock")?;
+/// let mut rows = cursor.range(..);
+/// let (first, last) = (rows.next().transpose()?, rows.next_back().transpose()?);
+/// assert_eq!(first.map(|(key, _)| key).as_deref(), Some(&b"a"[..]));
+/// assert_eq!(last.map(|(key, _)| key).as_deref(), Some(&b"c"[..]));
+/// stock.insert(b"bb", b"2")?; // after the snapshot
+/// assert_eq!(rows.count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Range<'c, 's> {
     cursor: &'c mut Cursor<'s>,
     front: Position,

@@ -16,6 +16,24 @@ use crate::{
 /// shared; a program opens one per thread.
 ///
 /// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// use rshelve::TableOptions;
+/// let session = connection.open_session()?;
+/// session.create("stock", &TableOptions::default())?;
+/// session.begin()?;
+/// let mut cursor = session.open_cursor("stock")?;
+/// cursor.insert(b"eggs", b"12")?;
+/// cursor.insert(b"ham", b"3")?;
+/// assert!(session.in_transaction());
+/// session.commit()?;
+/// assert_eq!(session.len("stock")?, 2);
+/// assert!(cursor.search(b"ham")?);
+/// assert_eq!(cursor.value()?, b"3");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```
 /// # fn assert<T: Send>() {}
 /// assert::<rshelve::Session>();
 /// ```
@@ -43,6 +61,15 @@ impl Session {
 
     /// Creates table `name`, unless it exists with the same options.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// let session = connection.open_session()?;
+    /// session.create("stock", &Default::default())?;
+    /// assert_eq!(connection.tables()?, ["stock"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Connection::create_table`](crate::Connection::create_table).
     pub fn create(&self, name: &str, options: &TableOptions) -> Result<()> {
@@ -50,6 +77,16 @@ impl Session {
     }
 
     /// Drops table `name`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// let session = connection.open_session()?;
+    /// session.create("stock", &Default::default())?;
+    /// session.drop_table("stock")?;
+    /// assert!(session.open_cursor("stock").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Connection::drop_table`](crate::Connection::drop_table).
@@ -59,6 +96,19 @@ impl Session {
 
     /// A cursor over table `name`, on no record yet.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// let mut cursor = session.open_cursor("stock")?;
+    /// while cursor.next()? {
+    ///     println!("{:?}: {:?}", cursor.key()?, cursor.value()?);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing), [`Error::Closed`](crate::Error::Closed).
     pub fn open_cursor(&self, name: &str) -> Result<Cursor<'_>> {
@@ -66,6 +116,18 @@ impl Session {
     }
 
     /// A cursor over table `name` that behaves as `options` say.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// use rshelve::{CursorOptions, Error};
+    /// let mut cursor = session.open_cursor_with("stock", &CursorOptions::new().overwrite(false))?;
+    /// cursor.insert(b"eggs", b"12")?;
+    /// assert!(matches!(cursor.insert(b"eggs", b"3"), Err(Error::DuplicateKey)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`open_cursor`](Self::open_cursor).
@@ -76,6 +138,19 @@ impl Session {
 
     /// Begins a transaction: reads see what is committed now, and its own writes.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.begin()?;
+    /// stock.insert(b"eggs", b"12")?; // another transaction
+    /// assert!(!session.open_cursor("stock")?.search(b"eggs")?);
+    /// session.commit()?;
+    /// assert!(session.open_cursor("stock")?.search(b"eggs")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) inside one, [`Error::Closed`](crate::Error::Closed).
     pub fn begin(&self) -> Result<()> {
@@ -84,6 +159,19 @@ impl Session {
 
     /// Begins a transaction that runs as `options` say.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// use rshelve::{Isolation, TransactionOptions};
+    /// session.begin_with(&TransactionOptions::new().isolation(Isolation::ReadCommitted))?;
+    /// stock.insert(b"eggs", b"12")?; // another transaction
+    /// assert!(session.open_cursor("stock")?.search(b"eggs")?);
+    /// session.commit()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`begin`](Self::begin).
     pub fn begin_with(&self, options: &TransactionOptions) -> Result<()> {
@@ -91,6 +179,19 @@ impl Session {
     }
 
     /// Commits the transaction. Cursors keep their places.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.begin()?;
+    /// session.open_cursor("stock")?.insert(b"eggs", b"12")?;
+    /// assert!(!stock.contains(b"eggs")?);
+    /// session.commit()?;
+    /// assert!(stock.contains(b"eggs")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) without one, or when an operation in it failed: it
@@ -102,6 +203,17 @@ impl Session {
 
     /// Commits the transaction; with `sync`, it is on stable storage afterwards.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.begin()?;
+    /// session.open_cursor("stock")?.insert(b"eggs", b"12")?;
+    /// session.commit_with(true)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`commit`](Self::commit); [`Error::Unsupported`](crate::Error::Unsupported), and the
     /// transaction stays open, without `sync` in a database whose commits are all synced.
@@ -111,6 +223,19 @@ impl Session {
 
     /// Rolls the transaction back, and resets every cursor.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.begin()?;
+    /// let mut cursor = session.open_cursor("stock")?;
+    /// cursor.insert(b"eggs", b"12")?;
+    /// session.rollback()?;
+    /// assert!(!cursor.search(b"eggs")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) without one; what reading pages gives.
     pub fn rollback(&self) -> Result<()> {
@@ -118,11 +243,36 @@ impl Session {
     }
 
     /// Whether a transaction is open.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.begin()?;
+    /// assert!(session.in_transaction());
+    /// session.rollback()?;
+    /// assert!(!session.in_transaction());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn in_transaction(&self) -> bool {
         self.state().in_transaction()
     }
 
     /// How many rows table `name` has, as the session sees it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// session.begin()?;
+    /// session.open_cursor("stock")?.insert(b"ham", b"3")?;
+    /// assert_eq!((session.len("stock")?, stock.len()?), (2, 1));
+    /// session.commit()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing), [`Error::Closed`](crate::Error::Closed).
@@ -132,6 +282,16 @@ impl Session {
 
     /// As [`Connection::checkpoint`](crate::Connection::checkpoint).
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// session.checkpoint()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction; as there.
     pub fn checkpoint(&self) -> Result<()> {
@@ -139,6 +299,21 @@ impl Session {
     }
 
     /// Removes the rows of a range of keys of table `name`, in the transaction, or in one of its own.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// for key in [b"a", b"b", b"c"] {
+    ///     stock.insert(key, b"1")?;
+    /// }
+    /// session.truncate("stock", &b"b"[..]..)?;
+    /// assert_eq!(stock.len()?, 1);
+    /// session.truncate("stock", ..)?;
+    /// assert!(stock.is_empty()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing); [`Error::Rollback`](crate::Error::Rollback) when
@@ -151,6 +326,19 @@ impl Session {
 
     /// Resets every cursor, and lets the snapshot of reads outside a transaction go.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// let mut cursor = session.open_cursor("stock")?;
+    /// assert!(cursor.next()?);
+    /// session.reset()?;
+    /// assert!(cursor.key().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction.
     pub fn reset(&self) -> Result<()> {
@@ -159,6 +347,21 @@ impl Session {
 
     /// The transaction sees what is committed now, from here on. Outside a transaction there is nothing
     /// to do.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.begin()?;
+    /// stock.insert(b"eggs", b"12")?; // another transaction
+    /// let mut cursor = session.open_cursor("stock")?;
+    /// assert!(!cursor.search(b"eggs")?);
+    /// session.reset_snapshot()?;
+    /// assert!(cursor.search(b"eggs")?);
+    /// session.commit()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) in a transaction without snapshot isolation, or
@@ -169,14 +372,60 @@ impl Session {
 
     /// The isolation of transactions that are begun without one.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.set_isolation(rshelve::Isolation::ReadCommitted)?;
+    /// session.begin()?;
+    /// stock.insert(b"eggs", b"12")?; // another transaction
+    /// assert!(session.open_cursor("stock")?.search(b"eggs")?);
+    /// session.commit()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction.
     pub fn set_isolation(&self, isolation: Isolation) -> Result<()> {
         self.state().set_isolation(isolation)
     }
 
+    /// Changes the options that a configuration string gives, and no others. What it may hold is
+    /// listed under `Session.reconfigure` in `docs/configuration.md`; what applies has a method with
+    /// types too: [`set_isolation`](Self::set_isolation).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// let session = connection.open_session()?;
+    /// session.reconfigure("isolation=read-committed")?;
+    /// let error = session.reconfigure("isolation=perfect").unwrap_err();
+    /// assert!(error.to_string().contains("isolation"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Settings::read`](crate::config::Settings::read) and
+    /// [`set_isolation`](Self::set_isolation); nothing is changed then.
+    pub fn reconfigure(&self, config: &str) -> Result<()> {
+        self.state().reconfigure(config)
+    }
+
     /// How long an operation may wait for another transaction, or for room in the cache; none is the
     /// database's time-out.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// use std::time::Duration;
+    /// session.set_operation_timeout(Some(Duration::from_millis(50)));
+    /// session.open_cursor("stock")?.insert(b"eggs", b"12")?;
+    /// session.set_operation_timeout(None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_operation_timeout(&self, timeout: Option<Duration>) {
         self.state().set_operation_timeout(timeout);
     }
@@ -210,6 +459,17 @@ impl Session {
 
     /// Drops named checkpoints: all of these, or none.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.checkpoint_named("monday")?;
+    /// session.drop_checkpoints(&["monday"])?;
+    /// assert!(session.checkpoints().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Busy`](crate::Error::Busy) while a cursor reads one;
     /// [`Error::Missing`](crate::Error::Missing); as [`checkpoint`](Self::checkpoint).
@@ -218,12 +478,35 @@ impl Session {
     }
 
     /// The named checkpoints, in the order in which they were taken.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.checkpoint_named("tuesday")?;
+    /// session.checkpoint_named("monday")?;
+    /// let names: Vec<_> = session.checkpoints().into_iter().map(|info| info.name).collect();
+    /// assert_eq!(names, ["tuesday", "monday"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
         self.state().checkpoints()
     }
 
     /// Verifies the database, as [`Connection::verify`](crate::Connection::verify) does, the last
     /// checkpoint taken first, so that what was committed is in it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// let report = session.verify()?;
+    /// assert!(report.is_clean(), "{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction; as
@@ -233,6 +516,16 @@ impl Session {
     }
 
     /// Makes everything committed so far durable.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// session.log_flush()?; // from here on a power cut does not lose it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Connection::sync`](crate::Connection::sync).
@@ -266,6 +559,17 @@ impl Session {
 
     /// Compacts the whole database, which is one file, as
     /// [`Connection::compact`](crate::Connection::compact) does.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// stock.clear()?;
+    /// let report = session.compact()?;
+    /// assert!(report.is_complete);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) inside a transaction; as there.

@@ -19,6 +19,20 @@ pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 /// A table of a [`Connection`]. Clones and threads share it.
 ///
 /// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// let stock = connection.create_table("stock", &Default::default())?;
+/// stock.insert(b"eggs", b"12")?;
+/// assert_eq!(stock.get(b"eggs")?.as_deref(), Some(&b"12"[..]));
+/// assert!(stock.remove(b"eggs")?);
+/// assert!(stock.is_empty()?);
+/// assert_eq!(stock.name(), "stock");
+/// assert!(stock.options().logged);
+/// assert_eq!(stock.connection().tables()?, ["stock"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```
 /// # fn assert<T: Send + Sync + Clone>() {}
 /// assert::<rshelve::Table>();
 /// ```
@@ -30,6 +44,23 @@ pub struct Table {
 }
 
 /// What [`Table::get_in_cache`] found.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// # for key in [b"a", b"b", b"c"] {
+/// #     stock.insert(key, b"1")?;
+/// # }
+/// use rshelve::InCache;
+/// let length = match stock.get_in_cache(b"a", <[u8]>::len)? {
+///     InCache::Found(length) => Some(length),
+///     InCache::Missing => None,
+///     InCache::NeedsDisk => stock.get_with(b"a", <[u8]>::len)?, // on a thread that may wait
+/// };
+/// assert_eq!(length, Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InCache<R> {
     /// The value, as it was read.
@@ -70,6 +101,18 @@ impl Table {
 
     /// The value of `key`.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// assert_eq!(stock.get(b"a")?.as_deref(), Some(&b"1"[..]));
+    /// assert_eq!(stock.get(b"d")?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Closed`]; what reading gives.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -78,6 +121,17 @@ impl Table {
 
     /// What `read` makes of the value of `key`, borrowed from the page that holds it.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// assert_eq!(stock.get_with(b"a", <[u8]>::len)?, Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
@@ -85,6 +139,19 @@ impl Table {
     }
 
     /// The same, if it can be told without the disk and without waiting.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// use rshelve::InCache;
+    /// assert_eq!(stock.get_in_cache(b"a", <[u8]>::len)?, InCache::Found(1));
+    /// assert_eq!(stock.get_in_cache(b"d", <[u8]>::len)?, InCache::Missing);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -100,6 +167,17 @@ impl Table {
 
     /// Whether `key` has a value.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// assert!(stock.contains(b"a")? && !stock.contains(b"d")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
@@ -107,6 +185,16 @@ impl Table {
     }
 
     /// Gives `key` this value, whether or not it has one.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// stock.insert(b"eggs", b"12")?;
+    /// stock.insert(b"eggs", b"3")?;
+    /// assert_eq!(stock.get(b"eggs")?.as_deref(), Some(&b"3"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Rollback`] when another transaction holds the key, or the cache is full, for longer
@@ -119,6 +207,16 @@ impl Table {
 
     /// Gives `key` this value if it has none; false if it has one.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// assert!(stock.insert_new(b"eggs", b"12")?);
+    /// assert!(!stock.insert_new(b"eggs", b"3")?);
+    /// assert_eq!(stock.get(b"eggs")?.as_deref(), Some(&b"12"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn insert_new(&self, key: &[u8], value: &[u8]) -> Result<bool> {
@@ -126,6 +224,18 @@ impl Table {
     }
 
     /// Deletes `key`; false if it has no value.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// assert!(stock.remove(b"a")?);
+    /// assert!(!stock.remove(b"a")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -135,6 +245,18 @@ impl Table {
 
     /// Deletes `key` and returns its value, in one step.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// assert_eq!(stock.take(b"a")?.as_deref(), Some(&b"1"[..]));
+    /// assert_eq!(stock.take(b"a")?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -143,6 +265,18 @@ impl Table {
 
     /// Deletes the first row and returns it.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// assert_eq!(stock.pop_first()?, Some((b"a".to_vec(), b"1".to_vec())));
+    /// assert_eq!(stock.len()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn pop_first(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
@@ -150,6 +284,18 @@ impl Table {
     }
 
     /// Deletes the last row and returns it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// assert_eq!(stock.pop_last()?, Some((b"c".to_vec(), b"1".to_vec())));
+    /// assert_eq!(stock.len()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -171,6 +317,19 @@ impl Table {
     /// Applies every change of `batch`, in one transaction: no value deletes the key. Other writers of the
     /// same keys are waited for, up to the time-out.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// stock.apply(&[("a", None), ("b", Some("2")), ("d", Some("4"))])?;
+    /// assert!(!stock.contains(b"a")?);
+    /// assert_eq!(stock.len()?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert); nothing of the batch is applied then.
     pub fn apply<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &[(K, Option<V>)]) -> Result<()> {
@@ -179,6 +338,17 @@ impl Table {
 
     /// How many rows there are; no matter how many, it takes the same time.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// assert_eq!(stock.len()?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Closed`].
     pub fn len(&self) -> Result<u64> {
@@ -186,6 +356,16 @@ impl Table {
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// assert!(stock.is_empty()?);
+    /// stock.insert(b"eggs", b"12")?;
+    /// assert!(!stock.is_empty()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -214,11 +394,36 @@ impl Table {
     }
 
     /// All rows in key order, from either end.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// for row in stock.iter().rev() {
+    ///     let (key, value) = row?;
+    ///     println!("{key:?}: {value:?}");
+    /// }
+    /// assert_eq!(stock.iter().count(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn iter(&self) -> TableRange {
         TableRange::new(self.clone(), Bound::Unbounded, Bound::Unbounded)
     }
 
     /// The table, with keys and values of Rust's types.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// years.insert("Holy Grail", &1975)?;
+    /// assert_eq!(years.get("Holy Grail")?, Some(1975));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn typed<K: ?Sized, V: ?Sized>(&self) -> TypedTable<K, V> {
         TypedTable::new(self.clone())
     }
@@ -226,6 +431,21 @@ impl Table {
     /// Rows between `start` and `stop` in key order, or backwards from `stop`: at most `rows_max`, and no
     /// more once their keys and values come to `bytes_max` (0 is no limit). Fewer mean the end, unless
     /// `bytes_max` was reached.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// use std::ops::Bound::{Excluded, Unbounded};
+    /// let rows = stock.scan(Excluded(b"a"), Unbounded, false, 10, 0)?;
+    /// assert_eq!(rows, [(b"b".to_vec(), b"1".to_vec()), (b"c".to_vec(), b"1".to_vec())]);
+    /// let last = stock.scan(Unbounded, Unbounded, true, 1, 0)?;
+    /// assert_eq!(last, [(b"c".to_vec(), b"1".to_vec())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -246,6 +466,22 @@ impl Table {
 
     /// As [`scan`](Self::scan), without a copy: calls `visit` with each row's key and value, borrowed
     /// from the page that holds them. It should be quick, and leave the database alone.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// use std::ops::Bound::Unbounded;
+    /// let mut bytes = 0;
+    /// stock.scan_with(Unbounded, Unbounded, false, usize::MAX, 0, |key, value| {
+    ///     bytes += key.len() + value.len();
+    /// })?;
+    /// assert_eq!(bytes, 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get); what was visited until then was visited.
@@ -269,6 +505,18 @@ impl Table {
 
     /// As [`scan`](Self::scan), the keys alone: long values are not read.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// use std::ops::Bound::Unbounded;
+    /// assert_eq!(stock.scan_keys(Unbounded, Unbounded, false, 2, 0)?, [b"a", b"b"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn scan_keys(
@@ -287,6 +535,20 @@ impl Table {
     }
 
     /// As [`scan_with`](Self::scan_with), the keys alone.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// use std::ops::Bound::{Included, Unbounded};
+    /// let mut count = 0;
+    /// stock.scan_keys_with(Included(b"b"), Unbounded, false, usize::MAX, 0, |_key| count += 1)?;
+    /// assert_eq!(count, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`scan_with`](Self::scan_with).
@@ -323,6 +585,18 @@ impl Table {
     }
 
     /// Deletes every row, a batch of rows in each transaction.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// stock.clear()?;
+    /// assert!(stock.is_empty()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`insert`](Self::insert); what was deleted until then stays deleted.

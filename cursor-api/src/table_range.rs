@@ -18,6 +18,21 @@ const BATCH_BYTES: usize = 256 << 10;
 /// They are read in batches, each under a snapshot of its own, so that an iterator that idles keeps
 /// nothing from being evicted or discarded: rows that come or go ahead of it meanwhile are seen. For one
 /// snapshot of them all use [`Connection::transaction`](crate::Connection::transaction).
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// # for key in [b"a", b"b", b"c"] {
+/// #     stock.insert(key, b"1")?;
+/// # }
+/// let mut rows = stock.iter();
+/// let (first, last) = (rows.next().transpose()?, rows.next_back().transpose()?);
+/// assert_eq!(first.map(|(key, _)| key).as_deref(), Some(&b"a"[..]));
+/// assert_eq!(last.map(|(key, _)| key).as_deref(), Some(&b"c"[..]));
+/// assert_eq!(rows.count(), 1, "what is between");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TableRange {
     table: Table,
     start: Bound<Vec<u8>>,

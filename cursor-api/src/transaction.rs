@@ -12,6 +12,23 @@ const PAUSE_MOST: Duration = Duration::from_millis(10);
 
 /// An open transaction, as [`Connection::transaction`] hands it to a closure. It commits when the
 /// closure returns, and is rolled back when that returns an error or panics.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// use rshelve::Error;
+/// stock.insert(b"eggs", b"12")?;
+/// let refused = connection.transaction(|transaction| {
+///     transaction.remove(&stock, b"eggs")?;
+///     transaction.insert(&stock, b"ham", b"3")?;
+///     assert_eq!(transaction.len(&stock), 1);
+///     Err::<(), Error>(Error::NotFound) // the body's own reason
+/// });
+/// assert!(matches!(refused, Err(Error::NotFound)));
+/// assert!(stock.contains(b"eggs")? && !stock.contains(b"ham")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Transaction<'s> {
     session: &'s Session,
@@ -46,6 +63,20 @@ impl Connection {
     }
 
     /// The same, run as `options` say.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// use rshelve::{Isolation, TransactionOptions};
+    /// let options = TransactionOptions::new().isolation(Isolation::ReadCommitted);
+    /// let rows = connection.transaction_with(&options, |transaction| {
+    ///     stock.insert(b"eggs", b"12")?; // another transaction
+    ///     Ok::<_, rshelve::Error>(transaction.len(&stock))
+    /// })?;
+    /// assert_eq!(rows, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`transaction`](Self::transaction).
@@ -83,6 +114,21 @@ impl Connection {
 impl<'s> Transaction<'s> {
     /// The value of `key`, as the transaction sees it.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     assert_eq!(transaction.get(&stock, b"a")?.as_deref(), Some(&b"1"[..]));
+    ///     assert_eq!(transaction.get(&stock, b"d")?, None);
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Closed`]; what reading gives.
     pub fn get(&self, table: &Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -91,6 +137,20 @@ impl<'s> Transaction<'s> {
 
     /// What `read` makes of the value of `key`, borrowed from the page that holds it. It leaves the
     /// transaction alone.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     assert_eq!(transaction.get_with(&stock, b"a", <[u8]>::len)?, Some(1));
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -105,6 +165,20 @@ impl<'s> Transaction<'s> {
 
     /// Whether `key` has a value.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     assert!(transaction.contains(&stock, b"a")?);
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn contains(&self, table: &Table, key: &[u8]) -> Result<bool> {
@@ -114,6 +188,23 @@ impl<'s> Transaction<'s> {
     /// As [`get`](Self::get), and whoever writes `key` beside this transaction conflicts with it: for
     /// what is read to decide what is written elsewhere.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     // What "a" says decides on "b": nobody may change it meanwhile.
+    ///     if transaction.get_for_update(&stock, b"a")?.is_some() {
+    ///         transaction.remove(&stock, b"b")?;
+    ///     }
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn get_for_update(&self, table: &Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -121,6 +212,19 @@ impl<'s> Transaction<'s> {
     }
 
     /// Gives `key` this value, whether or not it has one.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// connection.transaction(|transaction| {
+    ///     transaction.insert(&stock, b"eggs", b"12")?;
+    ///     transaction.insert(&stock, b"ham", b"3")?;
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// assert_eq!(stock.len()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Rollback`] when another transaction was first: return it, and the transaction runs
@@ -131,6 +235,18 @@ impl<'s> Transaction<'s> {
 
     /// Gives `key` this value if it has none; false if it has one.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// connection.transaction(|transaction| {
+    ///     assert!(transaction.insert_new(&stock, b"eggs", b"12")?);
+    ///     assert!(!transaction.insert_new(&stock, b"eggs", b"3")?);
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn insert_new(&self, table: &Table, key: &[u8], value: &[u8]) -> Result<bool> {
@@ -139,6 +255,21 @@ impl<'s> Transaction<'s> {
 
     /// Deletes `key`; false if it has no value.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     assert!(transaction.remove(&stock, b"a")?);
+    ///     assert!(!transaction.remove(&stock, b"a")?);
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn remove(&self, table: &Table, key: &[u8]) -> Result<bool> {
@@ -146,6 +277,21 @@ impl<'s> Transaction<'s> {
     }
 
     /// Deletes every row of a range of keys.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     transaction.remove_range(&stock, &b"b"[..]..)?;
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// assert_eq!(stock.len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -156,11 +302,44 @@ impl<'s> Transaction<'s> {
     }
 
     /// How many rows `table` has, as the transaction sees it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     transaction.insert(&stock, b"d", b"1")?;
+    ///     assert_eq!((transaction.len(&stock), stock.len()?), (4, 3));
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn len(&self, table: &Table) -> u64 {
         self.session.core().rows(table.handle())
     }
 
     /// A cursor over `table`, for walks.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     let mut cursor = transaction.cursor(&stock)?;
+    ///     while cursor.next()? {
+    ///         cursor.update(b"2")?;
+    ///     }
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// assert_eq!(stock.get(b"c")?.as_deref(), Some(&b"2"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Session::open_cursor`].
@@ -169,6 +348,21 @@ impl<'s> Transaction<'s> {
     }
 
     /// A typed table, as the transaction sees it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// connection.transaction(|transaction| {
+    ///     let rows = transaction.typed(&years);
+    ///     rows.insert("Holy Grail", &1975)?;
+    ///     assert_eq!(rows.get("Holy Grail")?, Some(1975));
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// assert_eq!(years.get("Holy Grail")?, Some(1975));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn typed<'t, K: ?Sized, V: ?Sized>(
         &'t self,
         table: &'t TypedTable<K, V>,
@@ -178,6 +372,22 @@ impl<'s> Transaction<'s> {
 }
 
 /// A [`TypedTable`] as a [`Transaction`] sees it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// let years = stock.typed::<str, i64>();
+/// connection.transaction(|transaction| {
+///     let rows = transaction.typed(&years);
+///     let year = rows.get_for_update("Holy Grail")?.unwrap_or(1975);
+///     rows.insert("Life of Brian", &(year + 4))?;
+///     rows.remove("Holy Grail")?;
+///     Ok::<_, rshelve::Error>(())
+/// })?;
+/// assert_eq!(years.get("Life of Brian")?, Some(1979));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct TypedRows<'t, 's, K: ?Sized, V: ?Sized> {
     transaction: &'t Transaction<'s>,
@@ -186,6 +396,19 @@ pub struct TypedRows<'t, 's, K: ?Sized, V: ?Sized> {
 
 impl<K: Key + ?Sized, V: Stored + ?Sized> TypedRows<'_, '_, K, V> {
     /// The value of `key`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// connection.transaction(|transaction| {
+    ///     let rows = transaction.typed(&years);
+    ///     assert_eq!(rows.get("Holy Grail")?, None);
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`TypedTable::get`].
@@ -196,6 +419,21 @@ impl<K: Key + ?Sized, V: Stored + ?Sized> TypedRows<'_, '_, K, V> {
 
     /// As [`Transaction::get_for_update`].
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// connection.transaction(|transaction| {
+    ///     let rows = transaction.typed(&years);
+    ///     let year = rows.get_for_update("Holy Grail")?.unwrap_or(1974);
+    ///     rows.insert("Holy Grail", &(year + 1))?;
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// assert_eq!(years.get("Holy Grail")?, Some(1975));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As there.
     pub fn get_for_update(&self, key: &K) -> Result<Option<V::Owned>> {
@@ -205,6 +443,20 @@ impl<K: Key + ?Sized, V: Stored + ?Sized> TypedRows<'_, '_, K, V> {
 
     /// Gives `key` this value, whether or not it has one.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// connection.transaction(|transaction| {
+    ///     let rows = transaction.typed(&years);
+    ///     rows.insert("Holy Grail", &1975)?;
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// assert_eq!(years.len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Transaction::insert`].
     pub fn insert(&self, key: &K, value: &V) -> Result<()> {
@@ -212,6 +464,19 @@ impl<K: Key + ?Sized, V: Stored + ?Sized> TypedRows<'_, '_, K, V> {
     }
 
     /// Deletes `key`; false if it has no value.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// connection.transaction(|transaction| {
+    ///     let rows = transaction.typed(&years);
+    ///     assert!(!rows.remove("Holy Grail")?);
+    ///     Ok::<_, rshelve::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Transaction::insert`].

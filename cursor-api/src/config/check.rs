@@ -8,6 +8,18 @@ use crate::{Error, Result};
 /// The options of one call: those that its string gives, and the defaults of the others.
 ///
 /// Options of a group have names such as `log.enabled`.
+///
+/// ```
+/// use rshelve::config::{Method, Settings};
+/// let settings = Settings::read(Method::Open, "cache_size=1GB,log=(enabled=false)")?;
+/// assert_eq!(settings.number("cache_size"), 1 << 30);
+/// assert!(!settings.flag("log.enabled") && !settings.flag("create"));
+/// assert!(settings.is_given("cache_size") && !settings.is_given("create"));
+/// assert_eq!(settings.text("error_prefix"), "");
+/// let settings = Settings::read(Method::Checkpoint, "drop=(monday,tuesday)")?;
+/// assert_eq!(settings.list("drop"), ["monday", "tuesday"]);
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
     method: Method,
@@ -25,6 +37,14 @@ enum Value {
 
 impl Settings {
     /// Reads and checks the string that `method` was given.
+    ///
+    /// ```
+    /// use rshelve::config::{Method, Settings};
+    /// let error = Settings::read(Method::Begin, "isolation=perfect").unwrap_err();
+    /// assert!(error.to_string().contains("isolation"));
+    /// Settings::read(Method::Begin, "isolation=snapshot")?;
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] names a key that is unknown, or whose value is of another type or out of

@@ -14,6 +14,14 @@ use crate::{
 const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What `wiredtiger_open` was told.
+///
+/// ```
+/// use rshelve::config::OpenSettings;
+/// let settings = OpenSettings::read("create,exclusive,error_prefix=spam")?;
+/// assert!(settings.exclusive);
+/// assert_eq!(settings.error_prefix, "spam");
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OpenSettings {
     /// How to open the file.
@@ -78,6 +86,14 @@ impl OpenSettings {
 }
 
 /// What `Session.create` was told, or what a table's metadata keeps of it.
+///
+/// ```
+/// use rshelve::config::TableSettings;
+/// let settings = TableSettings::read("key_format=iS,value_format=u,block_compressor=snappy")?;
+/// assert_eq!(settings.options.compression, rshelve::Compression::Snappy);
+/// assert_eq!((settings.key_format.value_count(), settings.value_format.is_raw()), (2, true));
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TableSettings {
     /// How the table is made. Its metadata is a configuration string with the formats.
@@ -136,6 +152,13 @@ impl TableSettings {
 }
 
 /// What `Session.open_cursor` was told.
+///
+/// ```
+/// use rshelve::config::CursorSettings;
+/// let settings = CursorSettings::read("overwrite=false,raw")?;
+/// assert!(settings.raw && !settings.options.overwrite);
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct CursorSettings {
     /// How the cursor behaves.
@@ -146,6 +169,13 @@ pub struct CursorSettings {
 
 impl CursorSettings {
     /// Reads the string that `Session.open_cursor` was given.
+    ///
+    /// ```
+    /// use rshelve::config::CursorSettings;
+    /// assert!(CursorSettings::read("readonly=1")?.options.readonly);
+    /// assert!(CursorSettings::read("readonly=perhaps").is_err());
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Settings::read`].
@@ -191,6 +221,12 @@ impl TransactionOptions {
 }
 
 /// The isolation level of this name (`snapshot`, ...), if it is one.
+///
+/// ```
+/// use rshelve::{Isolation, config::isolation};
+/// assert_eq!(isolation("read-committed"), Some(Isolation::ReadCommitted));
+/// assert_eq!(isolation("perfect"), None);
+/// ```
 pub fn isolation(name: &str) -> Option<Isolation> {
     match name {
         "snapshot" => Some(Isolation::Snapshot),

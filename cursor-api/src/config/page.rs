@@ -6,6 +6,10 @@ use super::spec::{Fate, Kind, Spec};
 use super::table::METHODS;
 
 /// `docs/configuration.md`, as it has to be.
+///
+/// ```
+/// assert!(rshelve::config::markdown().contains("## Session.begin_transaction"));
+/// ```
 pub fn markdown() -> String {
     let mut page = String::from(HEAD);
     for (_, name, specs) in METHODS {

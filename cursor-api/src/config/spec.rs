@@ -1,6 +1,13 @@
 //! What the table of options is made of.
 
 /// A method that takes a configuration string.
+///
+/// ```
+/// use rshelve::config::{Method, Settings};
+/// assert!(Settings::read(Method::Drop, "force")?.flag("force"));
+/// assert!(Settings::read(Method::Begin, "force").is_err());
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// `wiredtiger_open`
@@ -44,6 +51,15 @@ pub enum Method {
 }
 
 /// The type of an option's value, and its range.
+///
+/// ```
+/// use rshelve::config::{Kind, METHODS, Method};
+/// let (.., open) = METHODS.iter().find(|(method, ..)| *method == Method::Open).expect("listed");
+/// let kind = |name| open.iter().find(|option| option.name == name).map(|option| option.kind);
+/// assert_eq!(kind("create"), Some(Kind::Flag));
+/// assert!(matches!(kind("cache_size"), Some(Kind::Bytes(least, _)) if least == 1 << 20));
+/// assert!(matches!(kind("log"), Some(Kind::Group(_))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `true` or `false`.
@@ -65,6 +81,17 @@ pub enum Kind {
 }
 
 /// What becomes of an option.
+///
+/// ```
+/// use rshelve::config::{Fate, METHODS};
+/// let options = METHODS.iter().flat_map(|(.., options)| *options);
+/// for option in options {
+///     match option.fate {
+///         Fate::Applies => println!("{}: {}", option.name, option.help),
+///         Fate::Accepted(why) | Fate::Refused(why) => println!("{}: no, {why}", option.name),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It does what it says.
@@ -76,6 +103,14 @@ pub enum Fate {
 }
 
 /// One option.
+///
+/// ```
+/// use rshelve::config::{Fate, Kind, METHODS, Method};
+/// let (.., begin) = METHODS.iter().find(|(method, ..)| *method == Method::Begin).expect("listed");
+/// let isolation = begin.iter().find(|option| option.name == "isolation").expect("listed");
+/// assert_eq!(isolation.fate, Fate::Applies);
+/// assert!(matches!(isolation.kind, Kind::Choice(words) if words.contains(&"snapshot")));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Its key.

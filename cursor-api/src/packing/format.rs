@@ -6,6 +6,13 @@ use std::str::FromStr;
 use crate::{Error, Result};
 
 /// What a column's letter says. Letters of one line in the table of [`packing`](super) are one kind.
+///
+/// ```
+/// use rshelve::packing::{Format, Kind};
+/// let format: Format = "2xSHu".parse()?;
+/// assert_eq!(format.columns(), [Kind::Padding(2), Kind::Text, Kind::Unsigned, Kind::Bytes]);
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `x`: this many bytes of zeros, and no value.
@@ -55,21 +62,46 @@ impl Format {
     pub const COUNT_MAX: usize = 64 << 10;
 
     /// The format's columns, in order; padding is one.
+    ///
+    /// ```
+    /// use rshelve::packing::{Format, Kind};
+    /// assert_eq!("2i".parse::<Format>()?.columns(), [Kind::Signed, Kind::Signed]);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn columns(&self) -> &[Kind] {
         &self.columns
     }
 
     /// How many values a row has.
+    ///
+    /// ```
+    /// use rshelve::packing::Format;
+    /// assert_eq!("xiS".parse::<Format>()?.value_count(), 2);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn value_count(&self) -> usize {
         self.columns.iter().filter(|kind| !matches!(kind, Kind::Padding(_))).count()
     }
 
     /// The format string that it was read from.
+    ///
+    /// ```
+    /// use rshelve::packing::Format;
+    /// let format: Format = "iS".parse()?;
+    /// assert_eq!((format.as_str(), format.to_string().as_str()), ("iS", "iS"));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether packed columns are the value itself: one `u` without a size.
+    ///
+    /// ```
+    /// use rshelve::packing::Format;
+    /// assert!("u".parse::<Format>()?.is_raw() && !"4u".parse::<Format>()?.is_raw());
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn is_raw(&self) -> bool {
         self.columns == [Kind::Bytes]
     }

@@ -72,6 +72,13 @@ pub fn pack_signed(packed: &mut Vec<u8>, number: i64) {
 
 /// Takes a number that is not negative from the front of `packed`.
 ///
+/// ```
+/// let mut packed = &[0xc0, 0x00, 0x85][..];
+/// assert_eq!(rshelve::packing::unpack_unsigned(&mut packed)?, 64);
+/// assert_eq!(packed, [0x85]);
+/// # Ok::<(), rshelve::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Invalid`] when it is negative, longer than 64 bits, cut short, or no packed integer.
 pub fn unpack_unsigned(packed: &mut &[u8]) -> Result<u64> {
@@ -93,6 +100,13 @@ pub fn unpack_unsigned(packed: &mut &[u8]) -> Result<u64> {
 }
 
 /// Takes a number from the front of `packed`.
+///
+/// ```
+/// let mut packed = &[0x3f, 0x14][..];
+/// assert_eq!(rshelve::packing::unpack_signed(&mut packed)?, -300);
+/// assert!(packed.is_empty());
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Invalid`] when it does not fit 64 bits with their sign, is cut short, or is no packed

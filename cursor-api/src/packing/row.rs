@@ -5,6 +5,14 @@ use super::integer::{pack_signed, pack_unsigned, unpack_signed, unpack_unsigned}
 use crate::{Error, Result};
 
 /// One value of a row.
+///
+/// ```
+/// use rshelve::packing::{Format, Value};
+/// let format: Format = "qQSu".parse()?;
+/// let row = [Value::Signed(-1), Value::Unsigned(1), Value::Text("eggs"), Value::Bytes(b"\x00")];
+/// assert_eq!(format.unpack(&format.pack(&row)?)?, row);
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     /// Of `b h i l q`. May be given to the unsigned letters too, if it is not negative.
@@ -68,6 +76,14 @@ impl Format {
     /// The bytes of a row. The bytes of two rows of one format compare as their columns do, one
     /// after the other; but a `u` that is not the last column compares by its length first.
     ///
+    /// ```
+    /// use rshelve::packing::{Format, Value};
+    /// let format: Format = "iS".parse()?;
+    /// assert_eq!(format.pack(&[Value::Signed(5), Value::Text("ab")])?, b"\x85ab\0");
+    /// assert!(format.pack(&[Value::Signed(5)]).is_err());
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] for too few or too many values, one of another type or out of range, and
     /// for a NUL inside an `S` without a size, which would end it.
@@ -82,6 +98,18 @@ impl Format {
     }
 
     /// A packer that appends one row to `packed`, for callers that have no slice of values.
+    ///
+    /// ```
+    /// use rshelve::packing::{Format, Value};
+    /// let format: Format = "iS".parse()?;
+    /// let mut packed = Vec::new();
+    /// let mut packer = format.packer(&mut packed);
+    /// packer.put(Value::Signed(5))?;
+    /// packer.put(Value::Text("ab"))?;
+    /// packer.finish()?;
+    /// assert_eq!(packed, b"\x85ab\0");
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn packer<'f>(&'f self, packed: &'f mut Vec<u8>) -> Packer<'f> {
         Packer { format: self, next: 0, packed }
     }
@@ -116,6 +144,19 @@ impl Format {
 }
 
 /// Packs one row, a value at a time. See [`Format::packer`].
+///
+/// ```
+/// use rshelve::packing::{Format, Kind, Value};
+/// let format: Format = "iS".parse()?;
+/// let mut packed = Vec::new();
+/// let mut packer = format.packer(&mut packed);
+/// assert_eq!(packer.wants(), Some(Kind::Signed));
+/// packer.put(Value::Signed(5))?;
+/// packer.put(Value::Text("ab"))?;
+/// packer.finish()?;
+/// assert_eq!(packed, b"\x85ab\0");
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Packer<'f> {
     format: &'f Format,

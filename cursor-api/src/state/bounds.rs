@@ -13,6 +13,24 @@ use super::source::Source;
 use crate::{Error, Result};
 
 /// One end of a range.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # connection.create_table("stock", &Default::default())?;
+/// use rshelve::state::{Edge, SessionState};
+/// # let mut session = SessionState::open(&connection)?;
+/// let mut cursor = session.open_cursor("stock", &Default::default())?;
+/// for key in [b"a", b"b", b"c"] {
+///     cursor.insert_row(&mut session, key, b"1")?;
+/// }
+/// cursor.set_key(b"b");
+/// cursor.set_bound(&mut session, Edge::Lower, true)?;
+/// cursor.next(&mut session)?;
+/// assert_eq!(cursor.key(&session)?, b"b");
+/// cursor.close(&mut session)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
     /// The end with the smallest keys.

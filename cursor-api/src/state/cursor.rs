@@ -29,6 +29,23 @@ pub(super) enum Held {
 }
 
 /// A place in a table, and a key and a value to work with. See the [module](super).
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # connection.create_table("stock", &Default::default())?;
+/// use rshelve::state::SessionState;
+/// use rshelve::{CursorOptions, Error};
+/// let mut session = SessionState::open(&connection)?;
+/// let mut cursor = session.open_cursor("stock", &CursorOptions::new())?;
+/// cursor.set_key(b"eggs");
+/// assert!(matches!(cursor.search(&mut session), Err(Error::NotFound)));
+/// cursor.set_value(b"12"); // the key is kept
+/// cursor.update(&mut session)?;
+/// assert_eq!(cursor.value(&session)?, b"12");
+/// cursor.close(&mut session)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct CursorState {
     /// None for rows that are not a table's.
     pub(super) table: Option<Source>,

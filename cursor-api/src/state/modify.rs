@@ -1,6 +1,15 @@
 //! Changing parts of a value.
 
 /// One change: `size` bytes from `offset` on become `data`.
+///
+/// ```
+/// use rshelve::state::{Modify, Padding, apply_modify};
+/// let changes = [
+///     Modify { data: b"S".to_vec(), offset: 0, size: 1 },
+///     Modify { data: Vec::new(), offset: 4, size: 5 },
+/// ];
+/// assert_eq!(apply_modify(b"spam eggs".to_vec(), &changes, Padding::Nul), b"Spam");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Modify {
     /// What comes there.
@@ -12,6 +21,13 @@ pub struct Modify {
 }
 
 /// What fills a value up to the place where a change begins.
+///
+/// ```
+/// use rshelve::state::{Modify, Padding, apply_modify};
+/// let far = [Modify { data: b"!".to_vec(), offset: 5, size: 0 }];
+/// assert_eq!(apply_modify(b"eggs".to_vec(), &far, Padding::Nul), b"eggs\0!");
+/// assert_eq!(apply_modify(b"eggs\0".to_vec(), &far, Padding::Space), b"eggs !\0");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
     /// NUL bytes: the value is bytes (format `u`).

@@ -15,12 +15,29 @@ use super::cursor::note_failure;
 use super::source::Source;
 use super::sources::{metadata_rows, statistics_rows};
 use super::uri::Uri;
+use crate::config::{Method, Settings, isolation};
 use crate::{
     CheckpointInfo, Connection, CursorOptions, Error, Isolation, Result, TableOptions,
     TransactionOptions, VerifyReport,
 };
 
 /// One transaction at a time, and what its cursors share. See the [module](super).
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # connection.create_table("stock", &Default::default())?;
+/// use rshelve::state::SessionState;
+/// use rshelve::{CursorOptions, TransactionOptions};
+/// let mut session = SessionState::open(&connection)?;
+/// session.begin(&TransactionOptions::new())?;
+/// let mut cursor = session.open_cursor("stock", &CursorOptions::new())?;
+/// cursor.insert_row(&mut session, b"eggs", b"12")?;
+/// cursor.close(&mut session)?;
+/// session.commit()?;
+/// assert_eq!(session.rows("stock")?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SessionState {
     pub(super) engine: Engine,
@@ -244,6 +261,20 @@ impl SessionState {
         self.outside_transaction("a change of the isolation")?;
         self.isolation = isolation;
         Ok(())
+    }
+
+    /// Changes the options that `config` gives, and no others; see `Session.reconfigure` in
+    /// [`METHODS`](crate::config::METHODS).
+    ///
+    /// # Errors
+    /// As [`Settings::read`] and [`set_isolation`](Self::set_isolation); nothing is changed then.
+    pub fn reconfigure(&mut self, config: &str) -> Result<()> {
+        let settings = Settings::read(Method::SessionReconfigure, config)
+            .inspect_err(|error| note_failure(self, error))?;
+        match isolation(&settings.text("isolation")) {
+            Some(isolation) if settings.is_given("isolation") => self.set_isolation(isolation),
+            _ => Ok(()),
+        }
     }
 
     /// How long an operation may wait for another transaction, or for room in the cache; none is the

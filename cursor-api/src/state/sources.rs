@@ -6,6 +6,19 @@ use crate::packing::{Format, Value};
 use crate::{Compression, Result, StatsSnapshot, TableOptions};
 
 /// The number of the first statistic; the others follow in the order of [`StatsSnapshot::named`].
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # connection.create_table("stock", &Default::default())?;
+/// use rshelve::packing::{Format, Value};
+/// use rshelve::state::STATISTICS_FIRST;
+/// let session = connection.open_session()?;
+/// let mut cursor = session.open_uri("statistics:", &Default::default())?;
+/// assert!(cursor.next()?);
+/// assert_eq!("i".parse::<Format>()?.unpack(cursor.key()?)?, [Value::Signed(STATISTICS_FIRST)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const STATISTICS_FIRST: i64 = 1000;
 
 type PackedRows = Vec<(Vec<u8>, Vec<u8>)>;

@@ -3,6 +3,13 @@
 use crate::{Error, Result};
 
 /// What can be opened, created or dropped by name.
+///
+/// ```
+/// use rshelve::state::Uri;
+/// assert_eq!(Uri::parse("metadata:")?, Uri::Metadata);
+/// assert_eq!(Uri::parse("statistics:")?, Uri::Statistics);
+/// # Ok::<(), rshelve::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Uri {

@@ -21,18 +21,47 @@ pub trait Stored {
     type Owned;
 
     /// Appends the bytes of a value that stands alone, or last in a tuple.
+    ///
+    /// ```
+    /// use rshelve::typed::Stored;
+    /// let mut bytes = Vec::new();
+    /// (-1_i16).encode(&mut bytes);
+    /// assert_eq!(bytes, [0x7f, 0xff]);
+    /// ```
     fn encode(&self, out: &mut Vec<u8>);
 
     /// Reads what [`encode`](Self::encode) wrote: all of `bytes`.
+    ///
+    /// ```
+    /// use rshelve::typed::Stored;
+    /// assert_eq!(i16::decode(&[0x7f, 0xff])?, -1);
+    /// assert!(i16::decode(b"eggs").is_err());
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] when the bytes are not of this type.
     fn decode(bytes: &[u8]) -> Result<Self::Owned>;
 
     /// Appends the bytes of a value that others follow in a tuple.
+    ///
+    /// ```
+    /// use rshelve::typed::Stored;
+    /// let mut bytes = Vec::new();
+    /// "eggs".encode_inner(&mut bytes);
+    /// assert_eq!(bytes, b"eggs\0\0");
+    /// ```
     fn encode_inner(&self, out: &mut Vec<u8>);
 
     /// Reads what [`encode_inner`](Self::encode_inner) wrote, and moves `bytes` behind it.
+    ///
+    /// ```
+    /// use rshelve::typed::Stored;
+    /// let mut bytes = &b"eggs\0\0ham"[..];
+    /// assert_eq!(str::decode_inner(&mut bytes)?, "eggs");
+    /// assert_eq!(bytes, b"ham");
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`decode`](Self::decode).

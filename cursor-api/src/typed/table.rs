@@ -40,11 +40,31 @@ impl<K: ?Sized, V: ?Sized> TypedTable<K, V> {
     }
 
     /// The table of bytes.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// years.insert("Holy Grail", &1975)?;
+    /// assert!(years.table().contains(b"Holy Grail")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn table(&self) -> &Table {
         &self.table
     }
 
     /// How many rows there are; no matter how many, it takes the same time.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// years.insert("Holy Grail", &1975)?;
+    /// assert_eq!(years.len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Table::len`].
@@ -53,6 +73,15 @@ impl<K: ?Sized, V: ?Sized> TypedTable<K, V> {
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// assert!(years.is_empty()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Table::len`].
@@ -64,6 +93,17 @@ impl<K: ?Sized, V: ?Sized> TypedTable<K, V> {
 impl<K: Key + ?Sized, V: Stored + ?Sized> TypedTable<K, V> {
     /// The value of `key`.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// years.insert("Holy Grail", &1975)?;
+    /// assert_eq!(years.get("Holy Grail")?, Some(1975));
+    /// assert_eq!(years.get("Life of Brian")?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) when it is not of this type; as [`Table::get`].
     pub fn get(&self, key: &K) -> Result<Option<V::Owned>> {
@@ -71,6 +111,17 @@ impl<K: Key + ?Sized, V: Stored + ?Sized> TypedTable<K, V> {
     }
 
     /// Gives `key` this value, whether or not it has one.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// years.insert("Holy Grail", &1974)?;
+    /// years.insert("Holy Grail", &1975)?;
+    /// assert_eq!(years.get("Holy Grail")?, Some(1975));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Table::insert`].
@@ -80,6 +131,16 @@ impl<K: Key + ?Sized, V: Stored + ?Sized> TypedTable<K, V> {
 
     /// Gives `key` this value if it has none; false if it has one.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// assert!(years.insert_new("Holy Grail", &1975)?);
+    /// assert!(!years.insert_new("Holy Grail", &1979)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Table::insert`].
     pub fn insert_new(&self, key: &K, value: &V) -> Result<bool> {
@@ -88,6 +149,17 @@ impl<K: Key + ?Sized, V: Stored + ?Sized> TypedTable<K, V> {
 
     /// Deletes `key`; false if it has no value.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// years.insert("Holy Grail", &1975)?;
+    /// assert!(years.remove("Holy Grail")?);
+    /// assert!(!years.remove("Holy Grail")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Table::insert`].
     pub fn remove(&self, key: &K) -> Result<bool> {
@@ -95,11 +167,35 @@ impl<K: Key + ?Sized, V: Stored + ?Sized> TypedTable<K, V> {
     }
 
     /// All rows in key order, from either end.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let years = stock.typed::<str, i64>();
+    /// years.insert("Holy Grail", &1975)?;
+    /// for row in years.iter() {
+    ///     assert_eq!(row?, ("Holy Grail".to_owned(), 1975));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn iter(&self) -> TypedRange<K, V> {
         TypedRange { rows: self.table.iter(), types: PhantomData }
     }
 
     /// The rows of a range of keys in key order, from either end.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// let films = stock.typed::<i64, str>();
+    /// films.insert(&1975, "Holy Grail")?;
+    /// films.insert(&1979, "Life of Brian")?;
+    /// let late: Vec<_> = films.range(1976..).collect::<Result<_, _>>()?;
+    /// assert_eq!(late, [(1979, "Life of Brian".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn range(&self, keys: impl RangeBounds<K>) -> TypedRange<K, V>
     where
         K: Sized,
@@ -117,6 +213,18 @@ pub(crate) fn bytes_of<T: Stored + ?Sized>(value: &T) -> Vec<u8> {
 }
 
 /// Rows of a [`TypedTable`].
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// let films = stock.typed::<i64, str>();
+/// films.insert(&1975, "Holy Grail")?;
+/// films.insert(&1979, "Life of Brian")?;
+/// let last = films.iter().next_back().transpose()?;
+/// assert_eq!(last, Some((1979, "Life of Brian".to_owned())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TypedRange<K: ?Sized, V: ?Sized> {
     rows: TableRange,
     types: PhantomData<fn(&K, &V)>,

@@ -10,7 +10,7 @@ use rshelve::{
     EventHandler, Isolation, OpenMode, Result, TableOptions, TransactionOptions,
 };
 
-use crate::fixture::{TABLE, World};
+use crate::fixture::{TABLE, World, assert_invalid};
 
 fn keys(rows: impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>) -> Vec<String> {
     rows.map(|row| String::from_utf8(row.unwrap().0).unwrap()).collect()
@@ -412,4 +412,40 @@ fn read_once_cursor_finds_everything() {
     }
     assert_eq!(rows, 0);
     assert!(cursor.search(&77_u32.to_be_bytes()).unwrap());
+}
+
+#[test]
+fn session_is_reconfigured_by_what_the_string_gives() {
+    let world = World::holding(&["a"]);
+    let table = world.connection.table(TABLE).unwrap();
+    let session = world.connection.open_session().unwrap();
+    let reads_fresh = || {
+        session.begin().unwrap();
+        let before = session.len(TABLE).unwrap();
+        table.insert(format!("new {before}").as_bytes(), b"v").unwrap();
+        let after = session.len(TABLE).unwrap();
+        session.rollback().unwrap();
+        after > before
+    };
+    assert!(!reads_fresh(), "snapshot is the default");
+    session.reconfigure("isolation=read-committed").unwrap();
+    assert!(reads_fresh());
+    session.reconfigure("").unwrap();
+    session.reconfigure("cache_cursors=false,ignore_cache_size").unwrap();
+    assert!(reads_fresh(), "what is not given stays");
+    for (config, code) in [
+        ("isolation=perfect", Code::EINVAL),
+        ("isolation=snapshot,no_such_key=1", Code::EINVAL),
+        ("isolation=snapshot,prefetch=(enabled=true)", Code::ENOTSUP),
+    ] {
+        assert_eq!(Code::of(&session.reconfigure(config).unwrap_err()), code, "{config}");
+    }
+    assert!(reads_fresh(), "what is refused changes nothing");
+    session.begin().unwrap();
+    assert_invalid(session.reconfigure("isolation=snapshot"), "inside a transaction");
+    session.reconfigure("cache_cursors=true").unwrap();
+    session.rollback().unwrap();
+    assert!(reads_fresh());
+    session.reconfigure("isolation=snapshot").unwrap();
+    assert!(!reads_fresh());
 }

@@ -286,15 +286,7 @@ impl SessionCore {
 
     /// Change the options of the session.
     fn reconfigure(&self, py: Python<'_>, config: &str) -> PyResult<()> {
-        self.run(py, "reconfigure", |body| {
-            let settings = Settings::read(Method::SessionReconfigure, config)?;
-            if settings.is_given("isolation")
-                && let Some(isolation) = rshelve::config::isolation(&settings.text("isolation"))
-            {
-                body.state.set_isolation(isolation)?;
-            }
-            Ok(())
-        })
+        self.run(py, "reconfigure", |body| Ok(body.state.reconfigure(config)?))
     }
 
     /// Create a table.

@@ -9,6 +9,14 @@ use super::spec::{Method, Spec};
 
 /// Each method that takes a configuration string, its name as Python's programs write it, and its
 /// options.
+///
+/// ```
+/// use rshelve::config::METHODS;
+/// for (_method, name, options) in METHODS {
+///     let keys: Vec<_> = options.iter().map(|option| option.name).collect();
+///     println!("{name}: {}", keys.join(", "));
+/// }
+/// ```
 pub const METHODS: &[(Method, &str, &[Spec])] = &[
     (Method::Open, "wiredtiger_open", connection::OPEN),
     (Method::Reconfigure, "Connection.reconfigure", connection::RECONFIGURE),
