@@ -87,6 +87,18 @@ def test_u_keys_take_ten_random_bytes(session: Session) -> None:
 # Classes
 
 
+def test_session_is_reconfigured(session: Session) -> None:
+    session.create("table:t", "key_format=S,value_format=S")
+    assert session.reconfigure("isolation=read-committed") == 0
+    cursor = session.open_cursor("table:t")
+    session.begin_transaction()
+    with pytest.raises(WiredTigerError):
+        cursor["k"] = "v"
+    session.rollback_transaction()
+    with pytest.raises(WiredTigerError):
+        session.reconfigure("isolation=none")
+
+
 def test_handles_are_python_objects(session: Session) -> None:
     cursor = session.open_cursor("table:t")
     for handle in (session.connection, session, cursor):

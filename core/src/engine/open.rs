@@ -35,8 +35,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Busy`] when it is open elsewhere, [`Error::Foreign`] when the file is something
-    /// else, [`Error::Corrupt`] when it is damaged, [`Error::Missing`] when it does not exist and is
-    /// not to be created, [`Error::Invalid`] for options out of range, [`Error::Io`].
+    /// else, [`Error::Corrupt`] when it is damaged, [`Error::Io`] of the kind `NotFound` when it does
+    /// not exist and is not to be created ([`Error::Missing`] when it is there and empty),
+    /// [`Error::Invalid`] for options out of range, [`Error::Io`].
     ///
     /// ```
     /// use rshelve_core::engine::Engine;
