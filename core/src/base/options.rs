@@ -161,6 +161,52 @@ impl TableOptions {
     /// The longest metadata, in bytes: it lies in a page of the catalog.
     pub const METADATA_BYTES_MAX: usize = 64 << 10;
 
+    /// The defaults.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::{Compression, TableOptions};
+    /// let options = TableOptions::new().compression(Compression::Snappy).leaf_bytes_max(32 << 10);
+    /// assert!(options.check().is_ok() && options.logged);
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// See [`compression`](Self::compression).
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// See [`leaf_bytes_max`](Self::leaf_bytes_max).
+    #[must_use]
+    pub fn leaf_bytes_max(mut self, bytes: u32) -> Self {
+        self.leaf_bytes_max = bytes;
+        self
+    }
+
+    /// See [`internal_bytes_max`](Self::internal_bytes_max).
+    #[must_use]
+    pub fn internal_bytes_max(mut self, bytes: u32) -> Self {
+        self.internal_bytes_max = bytes;
+        self
+    }
+
+    /// See [`logged`](Self::logged).
+    #[must_use]
+    pub fn logged(mut self, logged: bool) -> Self {
+        self.logged = logged;
+        self
+    }
+
+    /// See [`metadata`](Self::metadata).
+    #[must_use]
+    pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+
     /// Checks every range.
     ///
     /// # Errors

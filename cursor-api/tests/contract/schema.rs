@@ -1,5 +1,6 @@
 //! Rows 26 to 31: creating and opening.
 
+use rshelve::packing::{Format, Value};
 use rshelve::state::{SessionState, Uri};
 use rshelve::{Code, Connection, CursorOptions, DatabaseOptions, OpenMode, TableOptions};
 
@@ -36,6 +37,16 @@ fn row_27_empty_keys_are_legal() {
     cursor.remove(session, "").unwrap();
     cursor.close(session);
     assert_eq!(world.rows(), [("b".to_owned(), String::new())]);
+}
+
+/// Row 28: `S` is a string that a NUL ends, so one with a NUL in it is EINVAL, and none is cut.
+#[test]
+fn row_28_string_with_a_nul_is_refused() {
+    let format: Format = "S".parse().unwrap();
+    assert_invalid(format.pack(&[Value::Text("a\0b")]), "NUL");
+    let packed = format.pack(&[Value::Text("ab")]).unwrap();
+    assert_eq!(packed, b"ab\0");
+    assert_eq!(format.unpack(&packed).unwrap(), [Value::Text("ab")]);
 }
 
 /// Row 30: opening what is not there, without `create`, is ENOENT.
