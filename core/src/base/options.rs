@@ -72,6 +72,10 @@ pub struct DatabaseOptions {
     /// file systems that refuse the map fall back to writing. See `docs/durability.md` for what
     /// a map risks.
     pub map_log: bool,
+    /// Read the data file through a shared map instead of by calls. The default is off: mapped pages
+    /// are the system's memory, outside of the cache's bound, and a disk that fails while one is brought
+    /// in ends the process by a signal (`SIGBUS`) where a call returns an error.
+    pub map_data: bool,
 }
 
 impl Default for DatabaseOptions {
@@ -88,6 +92,7 @@ impl Default for DatabaseOptions {
             file_mode: 0o666,
             background: true,
             map_log: true,
+            map_data: false,
         }
     }
 }

@@ -55,6 +55,7 @@ impl Engine {
         let label: Arc<str> = path.display().to_string().into();
         let (storage, name) =
             RealStorage::locate(path).map_err(|error| Error::io("find", &label, error))?;
+        let storage = if options.map_data { storage.reading_by_map(&name) } else { storage };
         Self::open_on(Arc::new(storage), &name, options)
     }
 

@@ -57,11 +57,45 @@ impl Map {
         Ok(Self { raw, skip_bytes, len_bytes, guard })
     }
 
+    /// Maps the first `len_bytes` of `file` to read what others write, with calls or maps.
+    pub(super) fn readable(file: &fs::File, len_bytes: usize) -> Result<Self> {
+        let guard = ForkGuard::new()?;
+        let raw = MmapOptions::new()
+            .len(len_bytes.next_multiple_of(WORD_BYTES))
+            .map_raw_read_only(file)
+            .and_then(|raw| raw.advise(Advice::DontFork).map(|()| raw))?;
+        assert!(raw.as_ptr().cast::<AtomicU64>().is_aligned(), "a map starts within a word");
+        Ok(Self { raw: ManuallyDrop::new(raw), skip_bytes: 0, len_bytes, guard })
+    }
+
+    /// How many bytes it covers.
+    pub(super) fn len_bytes(&self) -> usize {
+        self.len_bytes
+    }
+
+    /// Copies what stands at `offset` to `buffer`.
+    pub(super) fn read_at(&self, offset: usize, mut buffer: &mut [u8]) {
+        let end = offset.checked_add(buffer.len());
+        assert!(end.is_some_and(|end| end <= self.len_bytes), "a read beyond the mapped range");
+        let mut at = self.skip_bytes + offset;
+        let words = self.words();
+        while !buffer.is_empty() {
+            // Relaxed: who wrote the bytes and who reads them are in order by other means.
+            let word = words[at / WORD_BYTES].load(Relaxed).to_ne_bytes();
+            let from = at % WORD_BYTES;
+            let (now, rest) = buffer.split_at_mut((WORD_BYTES - from).min(buffer.len()));
+            now.copy_from_slice(&word[from..from + now.len()]);
+            at += now.len();
+            buffer = rest;
+        }
+    }
+
     /// The words that cover the range.
     fn words(&self) -> &[AtomicU64] {
         assert!(self.guard.is_ours(), "a map of the parent process was used after fork");
-        // SAFETY: the map holds `len()` bytes, readable and writable, from an aligned address
-        // (asserted in `new`), for as long as `self` lives in the process that made it (just
+        // SAFETY: the map holds `len()` bytes, readable, and writable unless `readable` made it,
+        // whose words are only loaded (relaxed, a word at a time, which may be done to read-only
+        // memory), from an aligned address (asserted by both), for as long as `self` lives in the process that made it (just
         // asserted). Whatever bits are there are a valid `AtomicU64`. Within the process only
         // these atomics refer to the memory; the system's own access to it is outside the
         // language, like any device's.

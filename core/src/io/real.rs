@@ -10,7 +10,7 @@ use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use smallvec::SmallVec;
 
@@ -36,13 +36,22 @@ const LINKS_MAX: usize = 40;
 #[derive(Clone, Debug)]
 pub struct RealStorage {
     folder: PathBuf,
+    /// The file that is read through a map.
+    mapped: Option<String>,
 }
 
 impl RealStorage {
     /// The folder at this path. A relative path is taken from where the process is now, and
     /// stays there if the process moves on.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder: std::path::absolute(&folder).unwrap_or(folder) }
+        Self { folder: std::path::absolute(&folder).unwrap_or(folder), mapped: None }
+    }
+
+    /// The same, with the file `name` read through a map. What is mapped is the system's memory, and
+    /// an error of the disk ends the process by a signal.
+    #[must_use]
+    pub fn reading_by_map(self, name: &str) -> Self {
+        Self { mapped: Some(name.to_owned()), ..self }
     }
 
     /// The folder and the name of the database that a user calls `path`, symbolic links followed
@@ -66,7 +75,7 @@ impl RealStorage {
             let name = name.into_string().map_err(|name| {
                 Error::new(ErrorKind::InvalidInput, format!("the name {name:?} is not UTF-8"))
             })?;
-            return Ok((Self { folder }, name));
+            return Ok((Self { folder, mapped: None }, name));
         }
         Err(Error::from_raw_os_error(libc::ELOOP))
     }
@@ -93,7 +102,11 @@ impl Storage for RealStorage {
             return Err(Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
         }
         let identity = FileIdentity { device: metadata.dev(), inode: metadata.ino() };
-        Ok(Arc::new(RealFile { file, identity, lock: Mutex::new(Held::default()) }))
+        // A new file has a longer name until it is whole.
+        let rest = self.mapped.as_deref().and_then(|mapped| name.strip_prefix(mapped));
+        let is_mapped = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("-new-"));
+        let view = is_mapped.then(RwLock::default);
+        Ok(Arc::new(RealFile { file, identity, view, lock: Mutex::new(Held::default()) }))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
@@ -139,6 +152,9 @@ struct RealFile {
     lock: Mutex<Held>,
     file: fs::File,
     identity: FileIdentity,
+    /// The file's first bytes in memory, if it is read that way; none until the first read, and
+    /// after it was cut. Held for reading through each copy, so that no map goes away under one.
+    view: Option<RwLock<Option<Map>>>,
 }
 
 /// What this open file holds of the lock.
@@ -153,6 +169,30 @@ struct Held {
 impl RealFile {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads through the map; false when there is none for these bytes.
+    fn read_mapped(&self, buffer: &mut [u8], offset: u64) -> Result<bool> {
+        let end =
+            usize::try_from(offset).ok().and_then(|at| Some((at, at.checked_add(buffer.len())?)));
+        let (Some(view), Some((at, end))) = (&self.view, end) else { return Ok(false) };
+        let covers = |map: &&Map| end <= map.len_bytes();
+        if let Some(map) =
+            view.read().unwrap_or_else(PoisonError::into_inner).as_ref().filter(covers)
+        {
+            map.read_at(at, buffer);
+            return Ok(true);
+        }
+        let mut view = view.write().unwrap_or_else(PoisonError::into_inner);
+        let len_bytes = usize::try_from(self.len()?).unwrap_or(0);
+        if end > len_bytes {
+            return Ok(false);
+        }
+        // Where it cannot be mapped it can be read.
+        *view = Map::readable(&self.file, len_bytes).ok();
+        let Some(map) = view.as_ref().filter(covers) else { return Ok(false) };
+        map.read_at(at, buffer);
+        Ok(true)
     }
 
     fn range(&self, kind: Option<LockKind>, place: u64) -> Result<bool> {
@@ -195,6 +235,9 @@ fn reader_place(generation: Generation) -> Result<u64> {
 
 impl File for RealFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        if self.read_mapped(buffer, offset)? {
+            return Ok(());
+        }
         self.file.read_exact_at(buffer, offset)
     }
 
@@ -213,6 +256,12 @@ impl File for RealFile {
     }
 
     fn set_len(&self, len_bytes: u64) -> Result<()> {
+        // Nobody may touch a page of a map that the file does not have any more.
+        let mut view =
+            self.view.as_ref().map(|view| view.write().unwrap_or_else(PoisonError::into_inner));
+        if let Some(view) = &mut view {
+            **view = None;
+        }
         self.file.set_len(len_bytes).map_err(full)
     }
 

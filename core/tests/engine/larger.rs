@@ -32,6 +32,38 @@ fn fill_larger_than_the_cache_without_background_threads() {
     check(false, 1);
 }
 
+/// The data file is read through a map, that much is seen in the process's list of maps; it grows under
+/// the map, is cut by a compaction, and opened for reading only.
+#[test]
+fn mapped_data_file_is_read_while_it_grows_and_shrinks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("spam");
+    let with_map = DatabaseOptions { map_data: true, ..options(true) };
+    let count = 3 * CACHE_BYTES / (VALUE_BYTES as u64 + 20);
+    let engine = Engine::open(&path, with_map.clone()).expect("it opens");
+    let table = engine.create_table("main", &TableOptions::default()).expect("a table");
+    let mut session = engine.session().expect("a session");
+    for key in keys(seed(), count) {
+        session.put(&table, &key.to_be_bytes(), &value_of(VALUE_BYTES, key)).expect("a put");
+    }
+    read_back(&engine, &table, keys(1, count).into_iter());
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("a list of maps");
+    assert!(maps.lines().any(|map| map.ends_with("/spam")), "the file is not mapped");
+    for key in 0..count / 2 {
+        session.remove(&table, &key.to_be_bytes()).expect("a removal");
+    }
+    let report =
+        engine.compact(&mut |_| std::ops::ControlFlow::Continue(())).expect("a compaction");
+    assert!(report.after_bytes < report.before_bytes, "{report:?}");
+    read_back(&engine, &table, count / 2..count);
+    drop((session, table));
+    engine.close().expect("a close");
+    let mode = rshelve_core::base::options::OpenMode::ReadOnly;
+    let engine = Engine::open(&path, DatabaseOptions { mode, ..with_map }).expect("it opens");
+    let table = engine.table("main").expect("a table");
+    read_back(&engine, &table, count / 2..count);
+}
+
 /// The keys of one thread in an order that looks random: each of `0..count` once.
 fn keys(seed: u64, count: u64) -> Vec<u64> {
     let mut keys: Vec<u64> = (0..count).collect();
