@@ -247,10 +247,14 @@ impl Settings {
     }
 }
 
-/// Whether `error` means that there was no file to open.
+/// Whether `error` means that there was no file to open, or an empty one.
 fn is_missing(error: &Error, mode: OpenMode) -> bool {
-    matches!(mode, OpenMode::ReadOnly | OpenMode::Existing)
-        && matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    let is_no_file = match error {
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        Error::Missing { .. } => true,
+        _ => false,
+    };
+    is_no_file && matches!(mode, OpenMode::ReadOnly | OpenMode::Existing)
 }
 
 /// `path` with its folder's links resolved; whole, it need not exist yet.

@@ -129,14 +129,20 @@ def test_open_n_empties_a_shelf(path: str) -> None:
         assert dict(shelf) == {}
 
 
-@pytest.mark.parametrize("flag", ["w", "c"])
+@pytest.mark.parametrize("flag", ["n", "c"])
 def test_open_empty_file_is_a_new_database(flag: str, path: str) -> None:
     pathlib.Path(path).touch()
-    if flag == "w":
-        rshelve.open(path, "c").close()
     with rshelve.open(path, flag) as shelf:
         assert len(shelf) == 0
         shelf["a"] = 1
+
+
+@pytest.mark.parametrize("flag", ["r", "w"])
+def test_open_empty_file_as_an_existing_database_is_refused(flag: str, path: str) -> None:
+    pathlib.Path(path).touch()
+    with pytest.raises(rshelve.error):
+        rshelve.open(path, flag)
+    assert os.path.getsize(path) == 0
 
 
 @pytest.mark.parametrize("flag", ["c", "n"])

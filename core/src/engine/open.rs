@@ -113,6 +113,7 @@ impl Engine {
         let storage: Arc<dyn Storage> =
             Arc::new(StickyStorage::new(Arc::clone(&bare), Arc::clone(&failure)));
         let writable = options.mode != OpenMode::ReadOnly;
+        refuse_empty(&*bare, name, &options, &lock)?;
         if writable {
             block::remove_leftovers(&*storage, name)?;
             create_if_new(&bare, name, &options, &mut lock)?;
@@ -215,6 +216,26 @@ pub(super) fn lock(
     let create_mode = creates.then_some(options.file_mode);
     let request = LockRequest { name, kind, create_mode, timeout: options.timeout };
     DatabaseLock::take(storage, &request)
+}
+
+/// Refuses a file without a byte, unless it may become a database: it is what somebody made in passing, or
+/// what a killed creation left, and whoever said that the database exists learns that it does not.
+fn refuse_empty(
+    storage: &dyn Storage,
+    name: &str,
+    options: &DatabaseOptions,
+    lock: &DatabaseLock,
+) -> Result<()> {
+    if matches!(options.mode, OpenMode::Create | OpenMode::Replace) {
+        return Ok(());
+    }
+    let label: Arc<str> = storage.display(name).into();
+    if lock.file().len().map_err(|error| Error::io("measure", &label, error))? > 0 {
+        return Ok(());
+    }
+    let what =
+        format!("database in {label}: the file is empty; open it to create, to make one there");
+    Err(Error::Missing { what })
 }
 
 /// Puts an empty database where there is none, or where it is to be replaced. The lock goes over to the

@@ -6,13 +6,15 @@ use super::Engine;
 use crate::base::error::{Error, RollbackReason};
 use crate::base::options::{DatabaseOptions, OpenMode, TableOptions};
 use crate::io::memory::MemoryStorage;
+use crate::io::{OpenHow, Storage};
 use crate::sync::Arc;
 
 const ROWS: u32 = 2000;
+const NAME: &str = "spam";
 
 fn open(storage: &MemoryStorage, mode: OpenMode) -> Engine {
     let options = DatabaseOptions { mode, background: false, ..DatabaseOptions::default() };
-    Engine::open_on(Arc::new(storage.clone()), "spam", options).expect("it opens")
+    Engine::open_on(Arc::new(storage.clone()), NAME, options).expect("it opens")
 }
 
 /// A checkpoint once went on behind the last leaf of an internal page, which it had prepared but not yet
@@ -55,6 +57,24 @@ fn read(engine: &Engine, key: u32) -> Option<Vec<u8>> {
     let table = engine.table("main").expect("the table is there");
     let mut session = engine.session().expect("a session opens");
     session.get(&table, &key.to_be_bytes(), <[u8]>::to_vec).expect("it is read")
+}
+
+/// A file that is empty, such as a killed creation leaves, is a new database for who would create one
+/// anyway; who would open an existing one learns that there is none, and the file stays as it is.
+#[test]
+fn empty_file_is_a_database_only_for_who_creates() {
+    let storage = MemoryStorage::new();
+    storage.open(NAME, OpenHow::CreateNew { mode: 0o666 }).expect("an empty file");
+    for mode in [OpenMode::Existing, OpenMode::ReadOnly] {
+        let options = DatabaseOptions { mode, ..DatabaseOptions::default() };
+        let refused = Engine::open_on(Arc::new(storage.clone()), NAME, options).unwrap_err();
+        assert!(matches!(refused, Error::Missing { .. }), "{mode:?}: {refused:?}");
+        assert!(refused.to_string().contains("the file is empty"), "{refused}");
+        let file = storage.open(NAME, OpenHow::ReadOnly).expect("it is there");
+        assert_eq!(file.len().expect("its length"), 0, "{mode:?}");
+    }
+    open(&storage, OpenMode::Create).close().expect("it closes");
+    open(&storage, OpenMode::Existing).close().expect("it is one now");
 }
 
 /// It once gave up after 64 tries in a row, each on a snapshot that the next write made too old.
