@@ -1,5 +1,6 @@
 //! The knobs of a database and of a table, with their defaults and ranges.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::base::error::{Error, Result};
@@ -45,17 +46,23 @@ pub struct DatabaseOptions {
     /// The most bytes that pages, changes, log buffers and snapshots may hold. At least 1 MiB;
     /// the default is 128 MiB.
     pub cache_bytes_max: u64,
+    /// Above this percentage of the cache's size eviction works in the background. 10 to 99; the
+    /// default is 80.
+    pub eviction_target_percent: u64,
+    /// Above this percentage the threads that use the database evict as well. Not below the target,
+    /// and at most 99; the default is 90.
+    pub eviction_trigger_percent: u64,
     /// What a commit promises.
     pub durability: Durability,
     /// Log bytes after which a background checkpoint starts. The default is 48 MiB, which
-    /// replays in well under a second.
+    /// replays in well under a second. At least 64 KiB; `u64::MAX` is never.
     pub checkpoint_log_bytes: u64,
     /// The size in bytes of a file of the log, but for the first, which is at most 1 MiB. They are
     /// filled before they are used and used again, so larger ones cost space and smaller ones more
     /// switches. 16 KiB to 1 GiB; the default is 16 MiB.
     pub log_segment_bytes: u64,
     /// Time after which a background checkpoint starts if anything was written; the default is
-    /// one minute.
+    /// one minute. [`Duration::MAX`] is never.
     pub checkpoint_interval: Duration,
     /// Time between background syncs of the log under [`Durability::Process`]; the default is
     /// one second.
@@ -80,48 +87,177 @@ pub struct DatabaseOptions {
 
 impl Default for DatabaseOptions {
     fn default() -> Self {
-        Self {
-            mode: OpenMode::Create,
-            cache_bytes_max: 128 << 20,
-            durability: Durability::Process,
-            checkpoint_log_bytes: 48 << 20,
-            log_segment_bytes: 16 << 20,
-            checkpoint_interval: Duration::from_secs(60),
-            log_sync_interval: Duration::from_secs(1),
-            timeout: Duration::from_secs(5),
-            file_mode: 0o666,
-            background: true,
-            map_log: true,
-            map_data: false,
-        }
+        Self::DEFAULT
     }
 }
 
 impl DatabaseOptions {
+    /// The defaults.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::DatabaseOptions;
+    /// assert!(DatabaseOptions::DEFAULT.check().is_ok());
+    /// ```
+    pub const DEFAULT: Self = Self {
+        mode: OpenMode::Create,
+        cache_bytes_max: 128 << 20,
+        eviction_target_percent: 80,
+        eviction_trigger_percent: 90,
+        durability: Durability::Process,
+        checkpoint_log_bytes: 48 << 20,
+        log_segment_bytes: 16 << 20,
+        checkpoint_interval: Duration::from_secs(60),
+        log_sync_interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(5),
+        file_mode: 0o666,
+        background: true,
+        map_log: true,
+        map_data: false,
+    };
+
     /// The smallest cache.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::DatabaseOptions;
+    /// let least = DatabaseOptions::CACHE_BYTES_LEAST;
+    /// assert!(DatabaseOptions { cache_bytes_max: least, ..Default::default() }.check().is_ok());
+    /// assert!(DatabaseOptions { cache_bytes_max: least - 1, ..Default::default() }.check().is_err());
+    /// ```
     pub const CACHE_BYTES_LEAST: u64 = 1 << 20;
 
-    /// Checks every range.
+    /// What [`eviction_target_percent`](Self::eviction_target_percent) and
+    /// [`eviction_trigger_percent`](Self::eviction_trigger_percent) may be.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::DatabaseOptions;
+    /// let eager = DatabaseOptions { eviction_target_percent: 10, ..Default::default() };
+    /// assert!(eager.check().is_ok() && DatabaseOptions::EVICTION_PERCENT.contains(&10));
+    /// ```
+    pub const EVICTION_PERCENT: RangeInclusive<u64> = 10..=99;
+
+    /// The least [`checkpoint_log_bytes`](Self::checkpoint_log_bytes).
+    ///
+    /// ```
+    /// use rshelve_core::base::options::DatabaseOptions;
+    /// let least = DatabaseOptions::CHECKPOINT_LOG_BYTES_LEAST;
+    /// let often = DatabaseOptions { checkpoint_log_bytes: least, ..Default::default() };
+    /// assert!(often.check().is_ok());
+    /// ```
+    pub const CHECKPOINT_LOG_BYTES_LEAST: u64 = 64 << 10;
+
+    /// What [`log_segment_bytes`](Self::log_segment_bytes) may be.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::DatabaseOptions;
+    /// assert!(DatabaseOptions::LOG_SEGMENT_BYTES.contains(&(16 << 20)));
+    /// ```
+    pub const LOG_SEGMENT_BYTES: RangeInclusive<u64> = 16 << 10..=1 << 30;
+
+    /// Checks every range; nobody above checks any of them again.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::DatabaseOptions;
+    /// let none = DatabaseOptions { cache_bytes_max: 0, ..Default::default() };
+    /// assert!(none.check().unwrap_err().to_string().contains("cache_size"));
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] names the option.
     pub fn check(&self) -> Result<()> {
         if self.cache_bytes_max < Self::CACHE_BYTES_LEAST {
             return Err(Error::invalid(format!(
-                "cache_size of {} bytes is too small; give at least 1 MiB",
-                self.cache_bytes_max
+                "cache_size of {} bytes is too small; give at least {}",
+                self.cache_bytes_max,
+                Self::CACHE_BYTES_LEAST
             )));
         }
-        if self.checkpoint_log_bytes < 1 << 16 {
-            return Err(Error::invalid("checkpoint_log_bytes is too small; give at least 64 KiB"));
-        }
-        if !(16 << 10..=1 << 30).contains(&self.log_segment_bytes) {
+        let (target, trigger) = (self.eviction_target_percent, self.eviction_trigger_percent);
+        let (least, most) = Self::EVICTION_PERCENT.into_inner();
+        if !(least..=most).contains(&target) || !(target..=most).contains(&trigger) {
             return Err(Error::invalid(format!(
-                "log_segment_bytes of {} is out of range; give 16 KiB to 1 GiB",
-                self.log_segment_bytes
+                "an eviction_target of {target} % with an eviction_trigger of {trigger} %; give {least} to {most}, and a trigger not below the target"
             )));
         }
-        Ok(())
+        if self.checkpoint_log_bytes < Self::CHECKPOINT_LOG_BYTES_LEAST {
+            return Err(Error::invalid(format!(
+                "checkpoint_log_bytes of {} is too small; give at least {}",
+                self.checkpoint_log_bytes,
+                Self::CHECKPOINT_LOG_BYTES_LEAST
+            )));
+        }
+        out_of_range("log_segment_bytes", self.log_segment_bytes, &Self::LOG_SEGMENT_BYTES)
+    }
+
+    /// Those that may be changed while the database is open.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::DatabaseOptions;
+    /// assert_eq!(DatabaseOptions::DEFAULT.tuning().cache_bytes_max, 128 << 20);
+    /// ```
+    pub const fn tuning(&self) -> Tuning {
+        Tuning {
+            cache_bytes_max: self.cache_bytes_max,
+            eviction_target_percent: self.eviction_target_percent,
+            eviction_trigger_percent: self.eviction_trigger_percent,
+            checkpoint_log_bytes: self.checkpoint_log_bytes,
+            checkpoint_interval: self.checkpoint_interval,
+        }
+    }
+}
+
+/// Refuses a number that is not in its range.
+fn out_of_range(name: &str, number: u64, range: &RangeInclusive<u64>) -> Result<()> {
+    if range.contains(&number) {
+        return Ok(());
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(Error::invalid(format!("{name} of {number} is out of range; give {least} to {most} bytes")))
+}
+
+/// The knobs of a database that may be turned while it is open. Each means what the field of
+/// [`DatabaseOptions`] with its name means.
+///
+/// ```
+/// use rshelve_core::base::options::{DatabaseOptions, Tuning};
+/// let tuning = Tuning { cache_bytes_max: 32 << 20, ..DatabaseOptions::DEFAULT.tuning() };
+/// assert!(tuning.check().is_ok());
+/// assert!(Tuning { eviction_target_percent: 100, ..tuning }.check().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// The most bytes that pages, changes, log buffers and snapshots may hold.
+    pub cache_bytes_max: u64,
+    /// Where background eviction begins.
+    pub eviction_target_percent: u64,
+    /// Where threads that use the database help.
+    pub eviction_trigger_percent: u64,
+    /// Log bytes from one background checkpoint to the next.
+    pub checkpoint_log_bytes: u64,
+    /// Time from one background checkpoint to the next.
+    pub checkpoint_interval: Duration,
+}
+
+impl Tuning {
+    /// Checks every range, as [`DatabaseOptions::check`] does.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::{DatabaseOptions, Tuning};
+    /// let tuning = DatabaseOptions::DEFAULT.tuning();
+    /// assert!(Tuning { checkpoint_log_bytes: 0, ..tuning }.check().is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the option.
+    pub fn check(&self) -> Result<()> {
+        DatabaseOptions {
+            cache_bytes_max: self.cache_bytes_max,
+            eviction_target_percent: self.eviction_target_percent,
+            eviction_trigger_percent: self.eviction_trigger_percent,
+            checkpoint_log_bytes: self.checkpoint_log_bytes,
+            checkpoint_interval: self.checkpoint_interval,
+            ..DatabaseOptions::DEFAULT
+        }
+        .check()
     }
 }
 
@@ -152,18 +288,43 @@ pub struct TableOptions {
 
 impl Default for TableOptions {
     fn default() -> Self {
-        Self {
-            compression: Compression::None,
-            leaf_bytes_max: 16 << 10,
-            internal_bytes_max: 16 << 10,
-            logged: true,
-            metadata: String::new(),
-        }
+        Self::DEFAULT
     }
 }
 
 impl TableOptions {
+    /// The defaults.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::TableOptions;
+    /// assert_eq!(TableOptions::DEFAULT, TableOptions::new());
+    /// ```
+    pub const DEFAULT: Self = Self {
+        compression: Compression::None,
+        leaf_bytes_max: 16 << 10,
+        internal_bytes_max: 16 << 10,
+        logged: true,
+        metadata: String::new(),
+    };
+
+    /// What [`leaf_bytes_max`](Self::leaf_bytes_max) and
+    /// [`internal_bytes_max`](Self::internal_bytes_max) may be.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::TableOptions;
+    /// let most = *TableOptions::PAGE_BYTES.end();
+    /// assert!(TableOptions::new().leaf_bytes_max(most).check().is_ok());
+    /// assert!(TableOptions::new().leaf_bytes_max(most + 1).check().is_err());
+    /// ```
+    pub const PAGE_BYTES: RangeInclusive<u32> = 4 << 10..=512 << 10;
+
     /// The longest metadata, in bytes: it lies in a page of the catalog.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::TableOptions;
+    /// let long = "m".repeat(TableOptions::METADATA_BYTES_MAX + 1);
+    /// assert!(TableOptions::new().metadata(long).check().is_err());
+    /// ```
     pub const METADATA_BYTES_MAX: usize = 64 << 10;
 
     /// The defaults.
@@ -212,7 +373,13 @@ impl TableOptions {
         self
     }
 
-    /// Checks every range.
+    /// Checks every range; nobody above checks any of them again.
+    ///
+    /// ```
+    /// use rshelve_core::base::options::TableOptions;
+    /// let error = TableOptions::new().leaf_bytes_max(1).check().unwrap_err();
+    /// assert!(error.to_string().contains("leaf_page_max"));
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] names the option.
@@ -220,11 +387,8 @@ impl TableOptions {
         for (name, bytes) in
             [("leaf_page_max", self.leaf_bytes_max), ("internal_page_max", self.internal_bytes_max)]
         {
-            if !(4 << 10..=512 << 10).contains(&bytes) {
-                return Err(Error::invalid(format!(
-                    "{name} of {bytes} bytes is out of range; give 4 KiB to 512 KiB"
-                )));
-            }
+            let (least, most) = Self::PAGE_BYTES.into_inner();
+            out_of_range(name, bytes.into(), &(least.into()..=most.into()))?;
         }
         if self.metadata.len() > Self::METADATA_BYTES_MAX {
             return Err(Error::invalid(format!(

@@ -47,11 +47,12 @@ fn guarded(inner: &Inner, work: fn(&Inner)) {
 /// The keeper's life.
 fn keep(inner: &Inner) {
     let syncs = inner.options.durability == Durability::Process;
-    let nap =
-        if syncs { inner.options.log_sync_interval } else { inner.options.checkpoint_interval };
+    let sync_interval = inner.options.log_sync_interval;
+    let checkpoint_interval = || inner.tuning.read().checkpoint_interval;
+    let nap = || if syncs { sync_interval } else { checkpoint_interval() };
     let mut last_checkpoint = Instant::now();
     let mut last_sync = Instant::now();
-    while inner.bell.wait_keeper(nap) {
+    while inner.bell.wait_keeper(nap()) {
         let report = |what: &str, result: Result<()>| {
             if let Err(error) = result {
                 inner.report(what, &error);
@@ -59,12 +60,12 @@ fn keep(inner: &Inner) {
         };
         if let Some(log) = inner.committer.log() {
             report("preparing a log segment", log.prepare_next_if_half_full());
-            if syncs && last_sync.elapsed() >= nap && log.synced() < log.end() {
+            if syncs && last_sync.elapsed() >= sync_interval && log.synced() < log.end() {
                 report("a sync of the log", inner.committer.sync(SyncPoint::Background));
                 last_sync = Instant::now();
             }
         }
-        let is_due = last_checkpoint.elapsed() >= inner.options.checkpoint_interval;
+        let is_due = last_checkpoint.elapsed() >= checkpoint_interval();
         if is_due || inner.wants_checkpoint() {
             report("a checkpoint", inner.checkpoint());
             last_checkpoint = Instant::now();

@@ -91,14 +91,14 @@ impl Inner {
     /// Counted from the log's end at the last checkpoint, not from where replay would start: a large
     /// transaction under way holds that back, and checkpoints one after the other would not move it.
     pub(super) fn wants_checkpoint(&self) -> bool {
-        let limit = self.options.checkpoint_log_bytes;
+        let limit = self.tuning.read().checkpoint_log_bytes;
         let blocks = &self.shared.blocks;
         let log_bytes = self
             .committer
             .log()
             .map_or(0, |log| log.bytes_since(blocks.superblock().root.log_through));
         log_bytes >= limit
-            || blocks.allocated_since_checkpoint_bytes() >= limit * FILE_VOLUME_FACTOR
+            || blocks.allocated_since_checkpoint_bytes() >= limit.saturating_mul(FILE_VOLUME_FACTOR)
     }
 
     /// Moves eviction's clock by one step; not beside or after a close, because the file may be

@@ -34,7 +34,7 @@ pub use view::{Checkpoint, CheckpointTable};
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};
-use crate::base::options::{DatabaseOptions, OpenMode};
+use crate::base::options::{DatabaseOptions, OpenMode, Tuning};
 use crate::base::stats::StatsSnapshot;
 use crate::btree::Shared;
 use crate::evict::Clock;
@@ -57,7 +57,10 @@ pub struct Engine {
 #[derive(Debug)]
 pub(crate) struct Inner {
     label: Arc<str>,
+    /// As it was opened; what may change since then is in `tuning`.
     options: DatabaseOptions,
+    /// Written by `retune`, read by the background threads. A leaf of the lock order.
+    tuning: RwLock<Tuning>,
     shared: Shared,
     catalog: Catalog,
     committer: Committer,
@@ -160,27 +163,26 @@ impl Engine {
         }
     }
 
-    /// Changes the cache's size and when eviction works: in the background above the first percentage
-    /// of the size, on the threads that use the database above the second.
+    /// The knobs that may be turned while it is open, as they stand now.
+    pub fn tuning(&self) -> Tuning {
+        *self.inner.tuning.read()
+    }
+
+    /// Turns them. What is too much for a smaller cache leaves as eviction goes on; the background
+    /// threads hear of new times at once.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a size or percentages out of range, [`Error::Closed`].
-    pub fn resize_cache(
-        &self,
-        bytes_max: u64,
-        target_percent: u64,
-        trigger_percent: u64,
-    ) -> Result<()> {
+    /// [`Error::Invalid`] for what is out of range, and nothing is changed; [`Error::Closed`].
+    pub fn retune(&self, tuning: Tuning) -> Result<()> {
         self.inner.check_open()?;
-        let options = DatabaseOptions { cache_bytes_max: bytes_max, ..self.options().clone() };
-        options.check()?;
-        if !(10..=99).contains(&target_percent) || !(target_percent..=99).contains(&trigger_percent)
-        {
-            return Err(Error::invalid(format!(
-                "an eviction target of {target_percent} % with a trigger of {trigger_percent} %; give 10 to 99, and a trigger not below the target"
-            )));
-        }
-        self.inner.shared.cache.resize(bytes_max, target_percent, trigger_percent);
+        tuning.check()?;
+        *self.inner.tuning.write() = tuning;
+        self.inner.shared.cache.resize(
+            tuning.cache_bytes_max,
+            tuning.eviction_target_percent,
+            tuning.eviction_trigger_percent,
+        );
+        self.inner.bell.ring_keeper();
         self.inner.relieve();
         Ok(())
     }

@@ -125,7 +125,13 @@ impl Engine {
         let blocks =
             Arc::new(Blocks::open(file, Arc::clone(&label), writable, Arc::clone(&stats))?);
         let superblock = blocks.superblock();
-        let cache = Arc::new(Cache::new(options.cache_bytes_max));
+        let tuning = options.tuning();
+        let cache = Arc::new(Cache::new(tuning.cache_bytes_max));
+        cache.resize(
+            tuning.cache_bytes_max,
+            tuning.eviction_target_percent,
+            tuning.eviction_trigger_percent,
+        );
         let scan_bytes = cache.batch_bytes() as usize;
         let shared = Shared {
             blocks: Arc::clone(&blocks),
@@ -173,6 +179,7 @@ impl Engine {
             unfinished: AtomicBool::new(false),
             bell,
             events: super::events::Events::default(),
+            tuning: RwLock::new(tuning),
             options,
         };
         if needs_recovery && writable {
