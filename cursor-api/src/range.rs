@@ -1,6 +1,7 @@
 //! Iterating over a range of keys, from both ends.
 
 use std::cell::OnceCell;
+use std::iter::FusedIterator;
 use std::ops::Bound;
 
 use rshelve_core::btree::Position;
@@ -119,6 +120,9 @@ impl DoubleEndedIterator for Range<'_, '_> {
         self.advance(false)
     }
 }
+
+/// Once at an end, at an end for good.
+impl FusedIterator for Range<'_, '_> {}
 
 impl Drop for Range<'_, '_> {
     fn drop(&mut self) {

@@ -1,6 +1,7 @@
 //! Iterating over a table's rows without a transaction.
 
 use std::collections::VecDeque;
+use std::iter::FusedIterator;
 use std::ops::Bound;
 
 use crate::table::is_within;
@@ -15,9 +16,12 @@ const BATCH_BYTES: usize = 256 << 10;
 /// The rows of a range, as [`Table::range`] returns them: owned copies in key order, from either end
 /// until the ends meet.
 ///
-/// They are read in batches, each under a snapshot of its own, so that an iterator that idles keeps
-/// nothing from being evicted or discarded: rows that come or go ahead of it meanwhile are seen. For one
-/// snapshot of them all use [`Connection::transaction`](crate::Connection::transaction).
+/// They are read in batches, 16 rows at first and up to 1024 (or 256 KiB) later, each from a snapshot of
+/// its own. So an iterator that idles, or a loop that rewrites a table larger than the cache, keeps
+/// nothing from being evicted or discarded. A row that is there all the time is given exactly once, as it
+/// was when its batch was read; one that comes, changes or goes ahead of the iterator is given as it is
+/// then if its batch is read later, and as it was before if it has been read. For one snapshot of all
+/// rows use [`Cursor::range`](crate::Cursor::range), in a transaction or outside.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -31,6 +35,14 @@ const BATCH_BYTES: usize = 256 << 10;
 /// assert_eq!(first.map(|(key, _)| key).as_deref(), Some(&b"a"[..]));
 /// assert_eq!(last.map(|(key, _)| key).as_deref(), Some(&b"c"[..]));
 /// assert_eq!(rows.count(), 1, "what is between");
+///
+/// // One snapshot, whatever is written meanwhile.
+/// let session = connection.open_session()?;
+/// let mut cursor = session.open_cursor("stock")?;
+/// let mut rows = cursor.range(..);
+/// rows.next().transpose()?;
+/// stock.clear()?;
+/// assert_eq!(rows.count(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TableRange {
@@ -104,6 +116,9 @@ impl DoubleEndedIterator for TableRange {
         self.step(true)
     }
 }
+
+/// Once at an end, at an end for good.
+impl FusedIterator for TableRange {}
 
 impl std::fmt::Debug for TableRange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
