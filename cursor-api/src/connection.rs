@@ -2,13 +2,14 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rshelve_core::engine::{CompactProgress, CompactReport, Engine};
 
+use crate::config::{Method, Settings, retuned};
 use crate::{
     Code, DatabaseOptions, EventHandler, Result, Session, StatsSnapshot, Table, TableOptions,
-    VerifyProgress, VerifyReport,
+    Tuning, VerifyProgress, VerifyReport,
 };
 
 /// An open database, shared by clones and threads. The last one to go closes it, as
@@ -37,6 +38,8 @@ use crate::{
 pub struct Connection {
     engine: Engine,
     path: Arc<PathBuf>,
+    /// What messages begin with. Nothing else is locked under it.
+    prefix: Arc<Mutex<String>>,
 }
 
 impl Connection {
@@ -76,15 +79,19 @@ impl Connection {
     ) -> Result<Self> {
         let connection = Self::open(path, options)?;
         if let Some(handler) = handler {
+            let prefix = Arc::clone(&connection.prefix);
             connection.engine.listen(Arc::new(move |what, error| {
-                handler.error(Code::of(error), &format!("{what} failed: {error}"));
+                let prefix = prefix.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let separator = if prefix.is_empty() { "" } else { ": " };
+                let message = format!("{prefix}{separator}{what} failed: {error}");
+                handler.error(Code::of(error), &message);
             }));
         }
         Ok(connection)
     }
 
     pub(crate) fn from_parts(engine: Engine, path: PathBuf) -> Self {
-        Self { engine, path: Arc::new(path) }
+        Self { engine, path: Arc::new(path), prefix: Arc::default() }
     }
 
     /// The path that it was opened by.
@@ -260,6 +267,67 @@ impl Connection {
         self.engine.verify(progress)
     }
 
+    /// Changes what may be changed while the database is open, as a configuration string says:
+    /// `cache_size`, `eviction_target`, `eviction_trigger`, `checkpoint=(log_size, wait)`,
+    /// `error_prefix`; what it does not give stays. See `Connection.reconfigure` in
+    /// [`METHODS`](crate::config::METHODS), and [`retune`](Self::retune) for types in place of strings.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// connection.reconfigure("cache_size=32MB,checkpoint=(wait=5)")?;
+    /// assert_eq!(connection.tuning().cache_bytes_max, 32 << 20);
+    /// assert_eq!(connection.tuning().checkpoint_interval, Duration::from_secs(5));
+    /// assert!(connection.reconfigure("cache_size=1").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) names the option that makes no sense,
+    /// [`Error::Unsupported`](crate::Error::Unsupported) the one that is fixed while it is open; nothing
+    /// is changed then. [`Error::Closed`](crate::Error::Closed).
+    pub fn reconfigure(&self, config: &str) -> Result<()> {
+        let settings = Settings::read(Method::Reconfigure, config)?;
+        self.retune(retuned(self.tuning(), &settings))?;
+        if settings.is_given("error_prefix") {
+            self.set_error_prefix(settings.text("error_prefix"));
+        }
+        Ok(())
+    }
+
+    /// The options that may be changed while the database is open, as they are now.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// assert_eq!(connection.tuning(), connection.options().tuning());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        self.engine.tuning()
+    }
+
+    /// Changes them. A cache that is too large now shrinks as eviction goes on; a checkpoint that is due
+    /// now is taken at once.
+    ///
+    /// ```
+    /// use rshelve::Tuning;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// connection.retune(Tuning { checkpoint_log_bytes: 8 << 20, ..connection.tuning() })?;
+    /// assert_eq!(connection.tuning().checkpoint_log_bytes, 8 << 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) for what is out of range, and nothing is changed;
+    /// [`Error::Closed`](crate::Error::Closed).
+    pub fn retune(&self, tuning: Tuning) -> Result<()> {
+        self.engine.retune(tuning)
+    }
+
     /// Changes the cache's size, in bytes, and when eviction works: in the background above the first
     /// percentage of the size (80 at first), on the threads that use the database above the second
     /// (90). What is too much leaves as eviction goes on.
@@ -274,20 +342,51 @@ impl Connection {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for a size below 1 MiB, or percentages that are not
-    /// between 10 and 99, the second not below the first; [`Error::Closed`](crate::Error::Closed).
+    /// As [`retune`](Self::retune).
     pub fn resize_cache(
         &self,
         bytes_max: u64,
         target_percent: u64,
         trigger_percent: u64,
     ) -> Result<()> {
-        self.engine.resize_cache(bytes_max, target_percent, trigger_percent)
+        self.retune(Tuning {
+            cache_bytes_max: bytes_max,
+            eviction_target_percent: target_percent,
+            eviction_trigger_percent: trigger_percent,
+            ..self.tuning()
+        })
     }
 
     /// The most bytes that the cache may hold now.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// assert_eq!(connection.cache_bytes_max(), 128 << 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
     pub fn cache_bytes_max(&self) -> u64 {
         self.engine.cache_bytes_max()
+    }
+
+    /// What the messages of errors begin with: the option `error_prefix`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// assert_eq!(connection.error_prefix(), "");
+    /// connection.reconfigure("error_prefix=larder")?;
+    /// assert_eq!(connection.error_prefix(), "larder");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn error_prefix(&self) -> String {
+        self.prefix.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_error_prefix(&self, prefix: String) {
+        *self.prefix.lock().unwrap_or_else(PoisonError::into_inner) = prefix;
     }
 
     /// Compacts the database: merges pages that are not full, moves what lies at the file's end to

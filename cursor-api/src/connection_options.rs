@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::OpenSettings;
+use crate::said::Said;
 use crate::{Connection, DatabaseOptions, Durability, Error, EventHandler, Result};
 
 /// The options of a connection. Each is described, defaulted and range-checked in the one table that
@@ -28,26 +29,30 @@ use crate::{Connection, DatabaseOptions, Durability, Error, EventHandler, Result
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionOptions {
-    /// What was said so far, as a configuration string; of what is said twice the last counts.
-    text: String,
+    said: Said,
     handler: Option<Arc<dyn EventHandler>>,
 }
 
 impl ConnectionOptions {
     /// The defaults.
+    ///
+    /// ```
+    /// use rshelve::{ConnectionOptions, DatabaseOptions};
+    /// let settings = ConnectionOptions::new().settings()?;
+    /// assert_eq!(settings.options.timeout, DatabaseOptions::DEFAULT.timeout);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn set(mut self, key: &str, value: impl Display) -> Self {
-        if !self.text.is_empty() {
-            self.text.push(',');
-        }
-        self.text.push_str(&format!("{key}={value}"));
-        self
+    fn set(self, key: &str, value: impl Display) -> Self {
+        Self { said: self.said.set(key, value), ..self }
     }
 
-    /// Make the database if there is none. The default is false.
+    #[doc = help!(create)]
+    /// The default is false.
     ///
     /// ```
     /// use rshelve::ConnectionOptions;
@@ -62,7 +67,8 @@ impl ConnectionOptions {
         self.set("create", create)
     }
 
-    /// Open for reading only. The default is false.
+    #[doc = help!(connection_readonly)]
+    /// The default is false.
     ///
     /// ```
     /// use rshelve::ConnectionOptions;
@@ -78,7 +84,8 @@ impl ConnectionOptions {
         self.set("readonly", readonly)
     }
 
-    /// The most bytes that pages, changes, log buffers and snapshots may hold in memory.
+    #[doc = help!(cache_size)]
+    /// In bytes.
     ///
     /// ```
     /// use rshelve::ConnectionOptions;
@@ -111,8 +118,7 @@ impl ConnectionOptions {
             .set("transaction_sync", format_args!("(enabled={sync})"))
     }
 
-    /// How long an operation waits for a conflicting transaction or for room in the cache, to the
-    /// millisecond.
+    #[doc = help!(connection_timeout)]
     ///
     /// ```
     /// use rshelve::ConnectionOptions;
@@ -126,8 +132,7 @@ impl ConnectionOptions {
         self.set("operation_timeout_ms", timeout.as_millis())
     }
 
-    /// Take a checkpoint so long after the last one, if anything was written; in whole seconds, and 0
-    /// is never.
+    #[doc = help!(checkpoint_wait)]
     ///
     /// ```
     /// use rshelve::ConnectionOptions;
@@ -150,12 +155,8 @@ impl ConnectionOptions {
     /// # Ok::<(), rshelve::Error>(())
     /// ```
     #[must_use]
-    pub fn config(mut self, text: &str) -> Self {
-        if !self.text.is_empty() && !text.is_empty() {
-            self.text.push(',');
-        }
-        self.text.push_str(text);
-        self
+    pub fn config(self, text: &str) -> Self {
+        Self { said: self.said.add(text), ..self }
     }
 
     /// Who is told of what goes wrong without a caller to tell.
@@ -197,7 +198,7 @@ impl ConnectionOptions {
     /// [`Error::Invalid`] names the option that makes no sense; [`Error::Unsupported`] the one that is
     /// not built.
     pub fn settings(&self) -> Result<OpenSettings> {
-        OpenSettings::read(&self.text)
+        OpenSettings::read(self.said.text())
     }
 
     /// Opens the database in the file at `path`.
@@ -217,11 +218,14 @@ impl ConnectionOptions {
     /// `exclusive` was said.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Connection> {
         let path = path.as_ref();
-        let OpenSettings { options, exclusive, .. } = self.settings()?;
-        if exclusive && path.exists() {
+        let OpenSettings { options, exclusive, error_prefix } = self.settings()?;
+        // An empty file is what a killed creation leaves.
+        if exclusive && std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
             return Err(Error::Exists { what: path.display().to_string() });
         }
-        Connection::open_with_handler(path, options, self.handler.clone())
+        let connection = Connection::open_with_handler(path, options, self.handler.clone())?;
+        connection.set_error_prefix(error_prefix);
+        Ok(connection)
     }
 }
 

@@ -490,7 +490,8 @@ impl<'s> Cursor<'s> {
     /// # Errors
     /// [`Error::Invalid`] on no record; [`Error::Missing`] when it was removed.
     pub fn duplicate(&self) -> Result<Self> {
-        let twin = self.session.state().duplicate(&self.state, self.state.options())?;
+        let settings = self.state.settings().clone();
+        let twin = self.session.state().duplicate_as(&self.state, settings)?;
         Ok(Self::new(self.session, twin))
     }
 

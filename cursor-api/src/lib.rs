@@ -27,6 +27,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod help;
+
 mod code;
 pub mod config;
 mod connection;
@@ -39,6 +42,7 @@ mod options;
 pub mod packing;
 mod pool;
 mod range;
+mod said;
 mod session;
 pub mod state;
 mod table;
@@ -178,6 +182,17 @@ pub use rshelve_core::base::options::KEY_BYTES_MAX;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::base::options::TableOptions;
+/// What [`Connection::retune`] is given.
+///
+/// ```
+/// use rshelve::{Connection, Tuning};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// connection.retune(Tuning { cache_bytes_max: 32 << 20, ..connection.tuning() })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::options::Tuning;
 pub use rshelve_core::base::options::{Compression, Durability, OpenMode, VALUE_BYTES_MAX};
 /// What [`Connection::stats`] counted.
 ///

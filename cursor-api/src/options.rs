@@ -1,8 +1,16 @@
-//! The knobs of sessions' parts: cursors and transactions.
+//! The options of sessions' parts, cursors and transactions, said one by one.
 
 use std::time::Duration;
 
-/// How a cursor behaves, fixed when it is opened.
+pub use rshelve_core::engine::Isolation;
+
+use crate::Result;
+use crate::config::{CursorSettings, TransactionSettings};
+use crate::said::Said;
+
+/// How a cursor behaves, fixed when it is opened. Each option is described, defaulted and
+/// range-checked in the one table that configuration strings are read against
+/// ([`config::METHODS`](crate::config::METHODS), `Session.open_cursor` in `docs/configuration.md`).
 ///
 /// ```
 /// use rshelve::CursorOptions;
@@ -25,102 +33,143 @@ use std::time::Duration;
 /// session.open_cursor_with("copy", &CursorOptions::new().bulk(true))?.close()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CursorOptions {
-    /// Insert and update whether or not the key has a value. The default is true; else an insert of
-    /// an existing key is a duplicate, and an update of a missing one is not found.
-    pub overwrite: bool,
-    /// Refuse every write through this cursor. The default is false.
-    pub readonly: bool,
-    /// Fill an empty table with ascending keys, fast: only `insert` and `close`. The default is
-    /// false.
-    pub bulk: bool,
-    /// `next` goes to any record, each with the same chance; nothing else moves. The default is
-    /// false.
-    pub next_random: bool,
-    /// Makes the choices of a random cursor repeatable. Without one they are not.
-    pub random_seed: Option<u64>,
-    /// What the cursor reads in need not stay in the cache. The default is false.
-    pub read_once: bool,
-    /// Read this checkpoint, by its name, or as [`LATEST_CHECKPOINT`](crate::LATEST_CHECKPOINT) the
-    /// newest one, in place of what is there now. Such a cursor only reads.
-    pub checkpoint: Option<String>,
-}
-
-impl Default for CursorOptions {
-    fn default() -> Self {
-        Self {
-            overwrite: true,
-            readonly: false,
-            bulk: false,
-            next_random: false,
-            random_seed: None,
-            read_once: false,
-            checkpoint: None,
-        }
-    }
-}
+#[derive(Clone, Debug, Default)]
+pub struct CursorOptions(Said);
 
 impl CursorOptions {
     /// The defaults.
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// assert!(CursorOptions::new().settings()?.overwrite);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// See [`overwrite`](Self::overwrite).
+    #[doc = help!(overwrite)]
+    /// The default is true.
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// assert!(!CursorOptions::new().overwrite(false).settings()?.overwrite);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.overwrite = overwrite;
-        self
+    pub fn overwrite(self, overwrite: bool) -> Self {
+        Self(self.0.set("overwrite", overwrite))
     }
 
-    /// See [`readonly`](Self::readonly).
+    #[doc = help!(cursor_readonly)]
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// assert!(CursorOptions::new().readonly(true).settings()?.readonly);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn readonly(mut self, readonly: bool) -> Self {
-        self.readonly = readonly;
-        self
+    pub fn readonly(self, readonly: bool) -> Self {
+        Self(self.0.set("readonly", readonly))
     }
 
-    /// See [`bulk`](Self::bulk).
+    #[doc = help!(bulk)]
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// assert!(CursorOptions::new().bulk(true).settings()?.bulk);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn bulk(mut self, bulk: bool) -> Self {
-        self.bulk = bulk;
-        self
+    pub fn bulk(self, bulk: bool) -> Self {
+        Self(self.0.set("bulk", bulk))
     }
 
-    /// See [`next_random`](Self::next_random).
+    #[doc = help!(next_random)]
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// assert!(CursorOptions::new().next_random(true).settings()?.next_random);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn next_random(mut self, next_random: bool) -> Self {
-        self.next_random = next_random;
-        self
+    pub fn next_random(self, next_random: bool) -> Self {
+        Self(self.0.set("next_random", next_random))
     }
 
-    /// See [`random_seed`](Self::random_seed).
+    #[doc = help!(next_random_seed)]
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// let options = CursorOptions::new().next_random(true);
+    /// assert_eq!(options.clone().random_seed(7).settings()?.random_seed, Some(7));
+    /// assert_eq!(options.settings()?.random_seed, None);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn random_seed(mut self, seed: u64) -> Self {
-        self.random_seed = Some(seed);
-        self
+    pub fn random_seed(self, seed: u64) -> Self {
+        Self(self.0.set("next_random_seed", seed))
     }
 
-    /// See [`read_once`](Self::read_once).
+    #[doc = help!(read_once)]
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// assert!(CursorOptions::new().read_once(true).settings()?.read_once);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn read_once(mut self, read_once: bool) -> Self {
-        self.read_once = read_once;
-        self
+    pub fn read_once(self, read_once: bool) -> Self {
+        Self(self.0.set("read_once", read_once))
     }
 
-    /// See [`checkpoint`](Self::checkpoint).
+    #[doc = help!(checkpoint)]
+    /// See [`LATEST_CHECKPOINT`](crate::LATEST_CHECKPOINT).
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// let past = CursorOptions::new().checkpoint("monday").settings()?;
+    /// assert_eq!(past.checkpoint.as_deref(), Some("monday"));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn checkpoint(mut self, name: impl Into<String>) -> Self {
-        self.checkpoint = Some(name.into());
-        self
+    pub fn checkpoint(self, name: impl AsRef<str>) -> Self {
+        Self(self.0.set_text("checkpoint", name.as_ref()))
+    }
+
+    /// Any options, as a configuration string.
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// let settings = CursorOptions::new().config("overwrite=false,readonly").settings()?;
+    /// assert!(settings.readonly && !settings.overwrite);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
+    #[must_use]
+    pub fn config(self, text: &str) -> Self {
+        Self(self.0.add(text))
+    }
+
+    /// What the options come to.
+    ///
+    /// ```
+    /// use rshelve::CursorOptions;
+    /// let error = CursorOptions::new().config("overwrite=perhaps").settings().unwrap_err();
+    /// assert!(error.to_string().contains("'overwrite'"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) names the option that makes no sense;
+    /// [`Error::Unsupported`](crate::Error::Unsupported) the one that is not built.
+    pub fn settings(&self) -> Result<CursorSettings> {
+        CursorSettings::read(self.0.text())
     }
 }
 
-pub use rshelve_core::engine::Isolation;
-
-/// How a transaction runs.
+/// How a transaction runs. Each option is described, defaulted and range-checked in the one table that
+/// configuration strings are read against ([`config::METHODS`](crate::config::METHODS),
+/// `Session.begin_transaction` in `docs/configuration.md`).
 ///
 /// ```
 /// use rshelve::{Isolation, TransactionOptions};
@@ -131,48 +180,93 @@ pub use rshelve_core::engine::Isolation;
 /// let hasty = Duration::from_millis(50);
 /// session.begin_with(&TransactionOptions::new().sync(true).operation_timeout(hasty))?;
 /// session.commit()?;
-/// let options = TransactionOptions::new().isolation(Isolation::ReadCommitted);
-/// assert_eq!(options.isolation, Some(Isolation::ReadCommitted));
+/// session.begin_with(&TransactionOptions::new().isolation(Isolation::ReadCommitted))?;
+/// session.commit()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TransactionOptions {
-    /// What it sees of others; without one, what the session was opened with, which is
-    /// [`Isolation::Snapshot`] if nothing was said. The two weaker ones may not write.
-    pub isolation: Option<Isolation>,
-    /// Whether its commit returns only when it is on stable storage. Without an answer the database's
-    /// durability says.
-    pub sync: Option<bool>,
-    /// How long one operation may wait (for room in the cache) before it is rolled back. Without one,
-    /// the session's.
-    pub operation_timeout: Option<Duration>,
-}
+#[derive(Clone, Debug, Default)]
+pub struct TransactionOptions(Said);
 
 impl TransactionOptions {
     /// The defaults.
+    ///
+    /// ```
+    /// use rshelve::TransactionOptions;
+    /// assert_eq!(TransactionOptions::new().settings()?.isolation, None);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// See [`isolation`](Self::isolation).
+    #[doc = help!(isolation)]
+    ///
+    /// ```
+    /// use rshelve::{Isolation, TransactionOptions};
+    /// let settings = TransactionOptions::new().isolation(Isolation::ReadCommitted).settings()?;
+    /// assert_eq!(settings.isolation, Some(Isolation::ReadCommitted));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn isolation(mut self, isolation: Isolation) -> Self {
-        self.isolation = Some(isolation);
-        self
+    pub fn isolation(self, isolation: Isolation) -> Self {
+        Self(self.0.set("isolation", crate::config::isolation_name(isolation)))
     }
 
-    /// See [`sync`](Self::sync).
+    #[doc = help!(sync)]
+    ///
+    /// ```
+    /// use rshelve::TransactionOptions;
+    /// assert_eq!(TransactionOptions::new().sync(true).settings()?.sync, Some(true));
+    /// assert_eq!(TransactionOptions::new().settings()?.sync, None);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn sync(mut self, sync: bool) -> Self {
-        self.sync = Some(sync);
-        self
+    pub fn sync(self, sync: bool) -> Self {
+        Self(self.0.set("sync", sync))
     }
 
-    /// See [`operation_timeout`](Self::operation_timeout).
+    #[doc = help!(timeout)]
+    /// Here it is a millisecond at least.
+    ///
+    /// ```
+    /// use rshelve::TransactionOptions;
+    /// use std::time::Duration;
+    /// let hasty = Duration::from_millis(50);
+    /// let settings = TransactionOptions::new().operation_timeout(hasty).settings()?;
+    /// assert_eq!(settings.operation_timeout, Some(hasty));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     #[must_use]
-    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
-        self.operation_timeout = Some(timeout);
-        self
+    pub fn operation_timeout(self, timeout: Duration) -> Self {
+        Self(self.0.set_milliseconds("operation_timeout_ms", timeout))
+    }
+
+    /// Any options, as a configuration string.
+    ///
+    /// ```
+    /// use rshelve::{Isolation, TransactionOptions};
+    /// let settings = TransactionOptions::new().config("isolation=read-committed").settings()?;
+    /// assert_eq!(settings.isolation, Some(Isolation::ReadCommitted));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
+    #[must_use]
+    pub fn config(self, text: &str) -> Self {
+        Self(self.0.add(text))
+    }
+
+    /// What the options come to.
+    ///
+    /// ```
+    /// use rshelve::TransactionOptions;
+    /// let error = TransactionOptions::new().config("isolation=perfect").settings().unwrap_err();
+    /// assert!(error.to_string().contains("'isolation'"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) names the option that makes no sense;
+    /// [`Error::Unsupported`](crate::Error::Unsupported) the one that is not built.
+    pub fn settings(&self) -> Result<TransactionSettings> {
+        TransactionSettings::read(self.0.text())
     }
 }

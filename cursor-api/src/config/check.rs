@@ -1,7 +1,7 @@
 //! A configuration string against the table of options.
 
 use super::parse::{Given, Options, number};
-use super::spec::{Fate, Kind, Method, Spec};
+use super::spec::{Fate, Initial, Kind, Method, Spec};
 use super::table::METHODS;
 use crate::{Error, Result};
 
@@ -56,6 +56,11 @@ impl Settings {
         Ok(Self { method, given })
     }
 
+    /// The defaults of `method`.
+    pub(super) fn none(method: Method) -> Self {
+        Self { method, given: Vec::new() }
+    }
+
     /// Whether the string gives the option, be it its default.
     pub fn is_given(&self, name: &str) -> bool {
         self.given.iter().any(|(key, _)| key == name)
@@ -102,11 +107,7 @@ impl Settings {
         }
         let spec = find(specs(self.method), name);
         let spec = spec.unwrap_or_else(|| panic!("{:?} has no option {name}", self.method));
-        let default = match spec.kind {
-            Kind::List | Kind::Words(_) => Given::Group(spec.default),
-            _ => Given::Word(spec.default),
-        };
-        check(spec, name, default).unwrap_or_else(|error| panic!("the default of {name}: {error}"))
+        default(spec, name).unwrap_or_else(|error| panic!("the default of {name}: {error}"))
     }
 }
 
@@ -164,25 +165,12 @@ fn check(spec: &Spec, name: &str, given: Given<'_>) -> Result<Value> {
             "false" | "0" => Value::Flag(false),
             _ => return Err(wrong_type(name, "boolean")),
         },
-        Kind::Number(least, most) | Kind::Bytes(least, most) => {
+        Kind::Number(..) | Kind::Bytes(..) => {
             let number = match given {
                 Given::Word(word) => number(word),
                 _ => None,
             };
-            match number {
-                None => return Err(wrong_type(name, "int")),
-                Some(number) if number < least => {
-                    return Err(Error::invalid(format!(
-                        "value too small for key '{name}', the minimum is {least}"
-                    )));
-                }
-                Some(number) if number > most => {
-                    return Err(Error::invalid(format!(
-                        "value too large for key '{name}', the maximum is {most}"
-                    )));
-                }
-                Some(number) => Value::Number(number),
-            }
+            ranged(spec.kind, name, number.ok_or_else(|| wrong_type(name, "int"))?)?
         }
         Kind::Text => Value::Text(unescaped(given)),
         Kind::Choice(words) => Value::Text(choice(words, name, text)?),
@@ -194,6 +182,28 @@ fn check(spec: &Spec, name: &str, given: Given<'_>) -> Result<Value> {
         Kind::List => Value::List(list(given)?),
         Kind::Group(_) => Value::Text(text.to_owned()),
     })
+}
+
+/// The number, if it is in its range.
+fn ranged(kind: Kind, name: &str, number: i64) -> Result<Value> {
+    match kind {
+        Kind::Number(least, _) | Kind::Bytes(least, _) if number < least => {
+            Err(Error::invalid(format!("value too small for key '{name}', the minimum is {least}")))
+        }
+        Kind::Number(_, most) | Kind::Bytes(_, most) if number > most => {
+            Err(Error::invalid(format!("value too large for key '{name}', the maximum is {most}")))
+        }
+        _ => Ok(Value::Number(number)),
+    }
+}
+
+/// What the option is when it is not given; checked as if it were.
+fn default(spec: &Spec, name: &str) -> Result<Value> {
+    match (spec.default, spec.kind) {
+        (Initial::Number(number), _) => ranged(spec.kind, name, number),
+        (Initial::Text(text), Kind::List | Kind::Words(_)) => check(spec, name, Given::Group(text)),
+        (Initial::Text(text), _) => check(spec, name, Given::Word(text)),
+    }
 }
 
 fn choice(words: &[&str], name: &str, word: &str) -> Result<String> {
@@ -239,11 +249,7 @@ fn unescaped(given: Given<'_>) -> String {
 
 fn refuse(spec: &Spec, name: &str, value: &Value) -> Result<()> {
     let Fate::Refused(why) = spec.fate else { return Ok(()) };
-    let default = match spec.kind {
-        Kind::List | Kind::Words(_) => Given::Group(spec.default),
-        _ => Given::Word(spec.default),
-    };
-    if check(spec, name, default).is_ok_and(|default| default == *value) {
+    if default(spec, name).is_ok_and(|default| default == *value) {
         return Ok(());
     }
     Err(Error::Unsupported { what: format!("the configuration key '{name}' ({why})") })

@@ -1,13 +1,14 @@
 //! From checked strings to the options that the Rust face takes.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::check::Settings;
 use super::spec::Method;
 use crate::packing::{Format, Kind as Column};
 use crate::{
-    Compression, CursorOptions, DatabaseOptions, Durability, Error, Isolation, OpenMode, Result,
-    TableOptions, TransactionOptions,
+    Compression, DatabaseOptions, Durability, Error, Isolation, OpenMode, Result, TableOptions,
+    Tuning,
 };
 
 /// Longer than any database is open.
@@ -64,18 +65,15 @@ impl OpenSettings {
                     return Err(Error::invalid("'transaction_sync' needs 'log=(enabled)'"));
                 }
             };
+        let tuning = retuned(DatabaseOptions::DEFAULT.tuning(), &settings);
         let options = DatabaseOptions {
             mode,
             durability,
-            cache_bytes_max: unsigned(&settings, "cache_size"),
-            checkpoint_log_bytes: match unsigned(&settings, "checkpoint.log_size") {
-                0 => u64::MAX,
-                bytes => bytes.max(1 << 16),
-            },
-            checkpoint_interval: match unsigned(&settings, "checkpoint.wait") {
-                0 => NEVER,
-                seconds => Duration::from_secs(seconds),
-            },
+            cache_bytes_max: tuning.cache_bytes_max,
+            eviction_target_percent: tuning.eviction_target_percent,
+            eviction_trigger_percent: tuning.eviction_trigger_percent,
+            checkpoint_log_bytes: tuning.checkpoint_log_bytes,
+            checkpoint_interval: tuning.checkpoint_interval,
             timeout: Duration::from_millis(unsigned(&settings, "operation_timeout_ms")).min(NEVER),
             file_mode: unsigned(&settings, "create_mode") as u32,
             ..DatabaseOptions::default()
@@ -83,6 +81,29 @@ impl OpenSettings {
         let (exclusive, error_prefix) = (settings.flag("exclusive"), settings.text("error_prefix"));
         Ok(Self { options, exclusive, error_prefix })
     }
+}
+
+/// The knobs that `settings` gives, and the others as they are.
+pub(crate) fn retuned(mut tuning: Tuning, settings: &Settings) -> Tuning {
+    let given = |name| settings.is_given(name).then(|| unsigned(settings, name));
+    if let Some(bytes) = given("cache_size") {
+        tuning.cache_bytes_max = bytes;
+    }
+    if let Some(percent) = given("eviction_target") {
+        tuning.eviction_target_percent = percent;
+    }
+    if let Some(percent) = given("eviction_trigger") {
+        tuning.eviction_trigger_percent = percent;
+    }
+    if let Some(bytes) = given("checkpoint.log_size") {
+        let least = DatabaseOptions::CHECKPOINT_LOG_BYTES_LEAST;
+        tuning.checkpoint_log_bytes = if bytes == 0 { u64::MAX } else { bytes.max(least) };
+    }
+    if let Some(seconds) = given("checkpoint.wait") {
+        let interval = Duration::from_secs(seconds);
+        tuning.checkpoint_interval = if interval.is_zero() { NEVER } else { interval };
+    }
+    tuning
 }
 
 /// What `Session.create` was told, or what a table's metadata keeps of it.
@@ -136,7 +157,9 @@ impl TableSettings {
             settings.list("app_metadata").join(","),
             settings.list("columns").join(","),
         );
-        let page_bytes = |name| settings.number(name).clamp(4 << 10, 512 << 10) as u32;
+        let (least, most) = TableOptions::PAGE_BYTES.into_inner();
+        let page_bytes =
+            |name| u32::try_from(unsigned(&settings, name)).unwrap_or(most).clamp(least, most);
         let options = TableOptions {
             compression: match settings.text("block_compressor").as_str() {
                 "snappy" => Compression::Snappy,
@@ -151,18 +174,31 @@ impl TableSettings {
     }
 }
 
-/// What `Session.open_cursor` was told.
+/// What `Session.open_cursor` was told, or a [`CursorOptions`](crate::CursorOptions) says.
 ///
 /// ```
 /// use rshelve::config::CursorSettings;
 /// let settings = CursorSettings::read("overwrite=false,raw")?;
-/// assert!(settings.raw && !settings.options.overwrite);
+/// assert!(settings.raw && !settings.overwrite);
 /// # Ok::<(), rshelve::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CursorSettings {
-    /// How the cursor behaves.
-    pub options: CursorOptions,
+    #[doc = help!(overwrite)]
+    pub overwrite: bool,
+    #[doc = help!(cursor_readonly)]
+    pub readonly: bool,
+    #[doc = help!(bulk)]
+    pub bulk: bool,
+    #[doc = help!(next_random)]
+    pub next_random: bool,
+    #[doc = help!(next_random_seed)]
+    pub random_seed: Option<u64>,
+    #[doc = help!(read_once)]
+    pub read_once: bool,
+    #[doc = help!(checkpoint)]
+    pub checkpoint: Option<String>,
     /// Whether keys and values are to be packed bytes, whatever the formats.
     pub raw: bool,
 }
@@ -172,7 +208,7 @@ impl CursorSettings {
     ///
     /// ```
     /// use rshelve::config::CursorSettings;
-    /// assert!(CursorSettings::read("readonly=1")?.options.readonly);
+    /// assert!(CursorSettings::read("readonly=1")?.readonly);
     /// assert!(CursorSettings::read("readonly=perhaps").is_err());
     /// # Ok::<(), rshelve::Error>(())
     /// ```
@@ -180,43 +216,93 @@ impl CursorSettings {
     /// # Errors
     /// As [`Settings::read`].
     pub fn read(text: &str) -> Result<Self> {
-        let settings = Settings::read(Method::OpenCursor, text)?;
-        let mut options = CursorOptions::new()
-            .overwrite(settings.flag("overwrite"))
-            .readonly(settings.flag("readonly"))
-            .bulk(matches!(settings.text("bulk").as_str(), "true" | "1" | "unordered"))
-            .next_random(settings.flag("next_random"))
-            .read_once(settings.flag("read_once"));
-        let checkpoint = settings.text("checkpoint");
-        if !checkpoint.is_empty() {
-            options = options.checkpoint(checkpoint);
+        if text.is_empty() {
+            return Ok(Self::default());
         }
-        Ok(Self { options, raw: settings.flag("raw") })
+        Ok(Self::of(&Settings::read(Method::OpenCursor, text)?))
+    }
+
+    fn of(settings: &Settings) -> Self {
+        let checkpoint = settings.text("checkpoint");
+        let seed = unsigned(settings, "next_random_seed");
+        Self {
+            overwrite: settings.flag("overwrite"),
+            readonly: settings.flag("readonly"),
+            bulk: matches!(settings.text("bulk").as_str(), "true" | "1" | "unordered"),
+            next_random: settings.flag("next_random"),
+            random_seed: Some(seed).filter(|&seed| seed != 0),
+            read_once: settings.flag("read_once"),
+            checkpoint: Some(checkpoint).filter(|name| !name.is_empty()),
+            raw: settings.flag("raw"),
+        }
     }
 }
 
-impl TransactionOptions {
+/// What the table says of a string without a word.
+impl Default for CursorSettings {
+    fn default() -> Self {
+        static DEFAULT: LazyLock<CursorSettings> =
+            LazyLock::new(|| CursorSettings::of(&Settings::none(Method::OpenCursor)));
+        DEFAULT.clone()
+    }
+}
+
+/// What `Session.begin_transaction` was told, or a
+/// [`TransactionOptions`](crate::TransactionOptions) says.
+///
+/// ```
+/// use rshelve::config::TransactionSettings;
+/// assert_eq!(TransactionSettings::read("sync=on")?.sync, Some(true));
+/// # Ok::<(), rshelve::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransactionSettings {
+    #[doc = help!(isolation)]
+    pub isolation: Option<Isolation>,
+    #[doc = help!(sync)]
+    pub sync: Option<bool>,
+    #[doc = help!(timeout)]
+    pub operation_timeout: Option<Duration>,
+}
+
+impl TransactionSettings {
     /// Reads the string that `Session.begin_transaction` was given.
     ///
     /// # Errors
     /// As [`Settings::read`].
     ///
     /// ```
-    /// use rshelve::{Isolation, TransactionOptions};
-    /// let options = TransactionOptions::read("isolation=read-committed")?;
-    /// assert_eq!(options.isolation, Some(Isolation::ReadCommitted));
+    /// use rshelve::{Isolation, config::TransactionSettings};
+    /// let settings = TransactionSettings::read("isolation=read-committed")?;
+    /// assert_eq!(settings.isolation, Some(Isolation::ReadCommitted));
     /// # Ok::<(), rshelve::Error>(())
     /// ```
     pub fn read(text: &str) -> Result<Self> {
-        let settings = Settings::read(Method::Begin, text)?;
-        let mut options = Self::new();
-        options.isolation = isolation(&settings.text("isolation"));
-        options.sync = sync(&settings.text("sync"));
-        options.operation_timeout = match unsigned(&settings, "operation_timeout_ms") {
-            0 => None,
-            milliseconds => Some(Duration::from_millis(milliseconds).min(NEVER)),
-        };
-        Ok(options)
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        Ok(Self::of(&Settings::read(Method::Begin, text)?))
+    }
+
+    fn of(settings: &Settings) -> Self {
+        Self {
+            isolation: isolation(&settings.text("isolation")),
+            sync: sync(&settings.text("sync")),
+            operation_timeout: match unsigned(settings, "operation_timeout_ms") {
+                0 => None,
+                milliseconds => Some(Duration::from_millis(milliseconds).min(NEVER)),
+            },
+        }
+    }
+}
+
+/// What the table says of a string without a word.
+impl Default for TransactionSettings {
+    fn default() -> Self {
+        static DEFAULT: LazyLock<TransactionSettings> =
+            LazyLock::new(|| TransactionSettings::of(&Settings::none(Method::Begin)));
+        DEFAULT.clone()
     }
 }
 
@@ -233,6 +319,15 @@ pub fn isolation(name: &str) -> Option<Isolation> {
         "read-committed" => Some(Isolation::ReadCommitted),
         "read-uncommitted" => Some(Isolation::ReadUncommitted),
         _ => None,
+    }
+}
+
+/// The name of an isolation level, as strings have it.
+pub(crate) fn isolation_name(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::Snapshot => "snapshot",
+        Isolation::ReadCommitted => "read-committed",
+        Isolation::ReadUncommitted => "read-uncommitted",
     }
 }
 

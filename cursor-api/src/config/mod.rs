@@ -30,10 +30,13 @@ mod parse;
 mod spec;
 mod table;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 
 pub use check::Settings;
-pub use choose::{CursorSettings, OpenSettings, TableSettings, isolation};
+pub use choose::{CursorSettings, OpenSettings, TableSettings, TransactionSettings, isolation};
+pub(crate) use choose::{isolation_name, retuned};
 pub use page::markdown;
-pub use spec::{Fate, Kind, Method, Spec};
+pub use spec::{Fate, Initial, Kind, Method, Spec};
 pub use table::METHODS;

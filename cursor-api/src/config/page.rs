@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::spec::{Fate, Kind, Spec};
+use super::spec::{Fate, Initial, Kind, Spec};
 use super::table::METHODS;
 
 /// `docs/configuration.md`, as it has to be.
@@ -109,5 +109,10 @@ fn bytes(count: i64) -> String {
 }
 
 fn default(spec: &Spec) -> String {
-    if spec.default.is_empty() { "none".to_owned() } else { format!("`{}`", spec.default) }
+    match (spec.default, spec.kind) {
+        (Initial::Text(""), _) => "none".to_owned(),
+        (Initial::Text(text), _) => format!("`{text}`"),
+        (Initial::Number(number), Kind::Bytes(..)) => format!("`{}`", bytes(number)),
+        (Initial::Number(number), _) => format!("`{number}`"),
+    }
 }

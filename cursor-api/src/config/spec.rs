@@ -8,7 +8,8 @@
 /// assert!(Settings::read(Method::Begin, "force").is_err());
 /// # Ok::<(), rshelve::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Method {
     /// `wiredtiger_open`
     Open,
@@ -80,6 +81,25 @@ pub enum Kind {
     Group(&'static [Spec]),
 }
 
+/// What an option is when it is not given.
+///
+/// ```
+/// use rshelve::DatabaseOptions;
+/// use rshelve::config::{Initial, METHODS, Method};
+/// let (.., open) = METHODS.iter().find(|(method, ..)| *method == Method::Open).expect("listed");
+/// let default = |name| open.iter().find(|option| option.name == name).map(|option| option.default);
+/// assert_eq!(default("create"), Some(Initial::Text("false")));
+/// let cache_bytes = DatabaseOptions::DEFAULT.cache_bytes_max as i64;
+/// assert_eq!(default("cache_size"), Some(Initial::Number(cache_bytes)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initial {
+    /// Written as in a string.
+    Text(&'static str),
+    /// A number that the engine names.
+    Number(i64),
+}
+
 /// What becomes of an option.
 ///
 /// ```
@@ -117,8 +137,8 @@ pub struct Spec {
     pub name: &'static str,
     /// Its type and range.
     pub kind: Kind,
-    /// What it is when it is not given, written as in a string.
-    pub default: &'static str,
+    /// What it is when it is not given.
+    pub default: Initial,
     /// What becomes of it.
     pub fate: Fate,
     /// What it means.
@@ -134,7 +154,22 @@ pub(super) const fn applies(
     default: &'static str,
     help: &'static str,
 ) -> Spec {
-    Spec { name, kind, default, fate: Fate::Applies, help }
+    Spec { name, kind, default: Initial::Text(default), fate: Fate::Applies, help }
+}
+
+/// An option that does what it says, whose default is the engine's.
+pub(super) const fn counts(
+    name: &'static str,
+    kind: Kind,
+    default: u64,
+    help: &'static str,
+) -> Spec {
+    Spec { name, kind, default: Initial::Number(default as i64), fate: Fate::Applies, help }
+}
+
+/// A flag as it is written.
+pub(super) const fn spelled(flag: bool) -> &'static str {
+    if flag { "true" } else { "false" }
 }
 
 /// An option without effect, and why.
@@ -144,7 +179,7 @@ pub(super) const fn accepted(
     default: &'static str,
     why: &'static str,
 ) -> Spec {
-    Spec { name, kind, default, fate: Fate::Accepted(why), help: "" }
+    Spec { name, kind, default: Initial::Text(default), fate: Fate::Accepted(why), help: "" }
 }
 
 /// An option that is not built, or will not be, and why.
@@ -154,10 +189,23 @@ pub(super) const fn refused(
     default: &'static str,
     why: &'static str,
 ) -> Spec {
-    Spec { name, kind, default, fate: Fate::Refused(why), help: "" }
+    Spec { name, kind, default: Initial::Text(default), fate: Fate::Refused(why), help: "" }
 }
 
 /// Options with a name in common.
 pub(super) const fn group(name: &'static str, specs: &'static [Spec], help: &'static str) -> Spec {
-    Spec { name, kind: Kind::Group(specs), default: "", fate: Fate::Applies, help }
+    Spec { name, kind: Kind::Group(specs), default: Initial::Text(""), fate: Fate::Applies, help }
+}
+
+/// The options of the first list, then those of the second: so that one that two methods share is
+/// written once.
+pub(super) const fn joined<const N: usize>(first: &[Spec], second: &[Spec]) -> [Spec; N] {
+    assert!(N == first.len() + second.len(), "room for both");
+    let mut all = [group("", &[], ""); N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
 }

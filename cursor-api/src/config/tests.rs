@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Compression, Durability, Error, Isolation, OpenMode, TransactionOptions};
+use crate::{Compression, Durability, Error, Isolation, OpenMode};
 
 #[track_caller]
 fn check_refused(method: Method, text: &str, words: &str) -> Error {
@@ -173,14 +173,14 @@ fn table_settings_are_kept_in_its_metadata() {
 #[test]
 fn cursor_and_transaction_settings_are_read() {
     let read = CursorSettings::read("raw,overwrite=false,checkpoint=first,bulk").unwrap();
-    assert!(read.raw && !read.options.overwrite && read.options.bulk && !read.options.readonly);
-    assert_eq!(read.options.checkpoint.as_deref(), Some("first"));
+    assert!(read.raw && !read.overwrite && read.bulk && !read.readonly);
+    assert_eq!(read.checkpoint.as_deref(), Some("first"));
     let text = "isolation=read-uncommitted,sync=off,operation_timeout_ms=20";
-    let read = TransactionOptions::read(text).unwrap();
+    let read = TransactionSettings::read(text).unwrap();
     assert_eq!(read.isolation, Some(Isolation::ReadUncommitted));
     assert_eq!(read.sync, Some(false));
     assert_eq!(read.operation_timeout, Some(Duration::from_millis(20)));
-    assert_eq!(TransactionOptions::read("").unwrap(), TransactionOptions::new());
+    assert_eq!(TransactionSettings::read("").unwrap(), TransactionSettings::default());
 }
 
 /// Writes the page anew with `RSHELVE_WRITE_DOCS=1`.

@@ -15,7 +15,8 @@ use super::mode::{Mode, Op};
 use super::random::Dice;
 use super::rows::Rows;
 use super::source::Source;
-use crate::{CursorOptions, Error, Result, TableOptions};
+use crate::config::CursorSettings;
+use crate::{Error, Result, TableOptions};
 
 /// Where a cursor's key, or value, is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct CursorState {
     pub(super) table: Option<Source>,
     name: String,
     pub(super) mode: Mode,
-    pub(super) options: CursorOptions,
+    pub(super) settings: CursorSettings,
     pub(super) position: Position,
     pub(super) key: Vec<u8>,
     pub(super) key_is: Held,
@@ -75,15 +76,15 @@ impl CursorState {
     pub(super) fn new(
         session: &SessionState,
         table: Source,
-        options: &CursorOptions,
+        settings: CursorSettings,
     ) -> Result<Self> {
-        let mode = Mode::of(options)?;
+        let mode = Mode::of(&settings)?;
         let bulk = match mode {
             Mode::Bulk => Bulk::begin(session, table.live()?)?,
             Mode::Table | Mode::Random | Mode::Rows => Bulk::default(),
         };
         let name = table.name().to_owned();
-        Ok(Self { bulk, ..Self::empty(session, Some(table), name, mode, options) })
+        Ok(Self { bulk, ..Self::empty(session, Some(table), name, mode, settings) })
     }
 
     /// A cursor over rows that no table has.
@@ -92,8 +93,8 @@ impl CursorState {
         name: &str,
         rows: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Self {
-        let options = CursorOptions::default().readonly(true);
-        let empty = Self::empty(session, None, name.to_owned(), Mode::Rows, &options);
+        let settings = CursorSettings { readonly: true, ..CursorSettings::default() };
+        let empty = Self::empty(session, None, name.to_owned(), Mode::Rows, settings);
         Self { rows: Rows::new(rows), ..empty }
     }
 
@@ -102,15 +103,14 @@ impl CursorState {
         table: Option<Source>,
         name: String,
         mode: Mode,
-        options: &CursorOptions,
+        settings: CursorSettings,
     ) -> Self {
         let core = &session.core;
         Self {
             table,
             name,
             mode,
-            options: options.clone(),
-            position: if options.read_once {
+            position: if settings.read_once {
                 core.position_reading_once()
             } else {
                 core.position()
@@ -124,7 +124,8 @@ impl CursorState {
             resets: session.resets.load(Relaxed),
             session_resets: Arc::clone(&session.resets),
             placed: false,
-            dice: Dice::new(options.random_seed),
+            dice: Dice::new(settings.random_seed),
+            settings,
             bulk: Bulk::default(),
             rows: Rows::default(),
         }
@@ -136,13 +137,13 @@ impl CursorState {
     }
 
     /// How it was opened.
-    pub fn options(&self) -> &CursorOptions {
-        &self.options
+    pub fn settings(&self) -> &CursorSettings {
+        &self.settings
     }
 
-    /// Changes [`CursorOptions::overwrite`] from here on.
+    /// Changes [`CursorSettings::overwrite`] from here on.
     pub fn set_overwrite(&mut self, overwrite: bool) {
-        self.options.overwrite = overwrite;
+        self.settings.overwrite = overwrite;
     }
 
     /// The options of its table, if it has one.

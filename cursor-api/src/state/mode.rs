@@ -1,6 +1,7 @@
 //! What a cursor is for, and which operations that leaves.
 
-use crate::{CursorOptions, Error, Result};
+use crate::config::CursorSettings;
+use crate::{Error, Result};
 
 /// What a cursor works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +34,8 @@ pub(super) enum Op {
 }
 
 impl Mode {
-    pub(super) fn of(options: &CursorOptions) -> Result<Self> {
-        match (options.bulk, options.next_random) {
+    pub(super) fn of(settings: &CursorSettings) -> Result<Self> {
+        match (settings.bulk, settings.next_random) {
             (true, true) => {
                 Err(Error::invalid("a cursor is for bulk or for next_random, not both"))
             }

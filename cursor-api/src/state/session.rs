@@ -15,7 +15,7 @@ use super::cursor::note_failure;
 use super::source::Source;
 use super::sources::{metadata_rows, statistics_rows};
 use super::uri::Uri;
-use crate::config::{Method, Settings, isolation};
+use crate::config::{CursorSettings, Method, Settings, TransactionSettings, isolation};
 use crate::{
     CheckpointInfo, Connection, CursorOptions, Error, Isolation, Result, TableOptions,
     TransactionOptions, VerifyReport,
@@ -82,14 +82,16 @@ impl SessionState {
     /// # Errors
     /// [`Error::Missing`], [`Error::Closed`]; [`Error::Unsupported`] for options that are not built.
     pub fn open_cursor(&mut self, name: &str, options: &CursorOptions) -> Result<CursorState> {
-        let opened =
-            self.source(name, options).and_then(|source| CursorState::new(self, source, options));
+        let opened = options.settings().and_then(|settings| {
+            let source = self.source(name, &settings)?;
+            CursorState::new(self, source, settings)
+        });
         opened.inspect_err(|error| note_failure(self, error))
     }
 
     /// What a cursor over table `name` reads.
-    fn source(&self, name: &str, options: &CursorOptions) -> Result<Source> {
-        match &options.checkpoint {
+    fn source(&self, name: &str, settings: &CursorSettings) -> Result<Source> {
+        match &settings.checkpoint {
             Some(checkpoint) => {
                 Ok(Source::Past(self.engine.open_checkpoint(checkpoint)?.table(name)?))
             }
@@ -108,7 +110,8 @@ impl SessionState {
             Uri::Metadata => metadata_rows(&self.engine)?,
             Uri::Statistics => statistics_rows(&self.engine.stats())?,
         };
-        if options.bulk || options.next_random || options.checkpoint.is_some() {
+        let settings = options.settings()?;
+        if settings.bulk || settings.next_random || settings.checkpoint.is_some() {
             return Err(Error::invalid(format!("{uri} has no bulk, random or checkpoint cursors")));
         }
         Ok(self.open_rows(uri, rows))
@@ -130,8 +133,17 @@ impl SessionState {
         cursor: &CursorState,
         options: &CursorOptions,
     ) -> Result<CursorState> {
+        self.duplicate_as(cursor, options.settings()?)
+    }
+
+    /// The same, for who knows what the options come to.
+    pub(crate) fn duplicate_as(
+        &mut self,
+        cursor: &CursorState,
+        settings: CursorSettings,
+    ) -> Result<CursorState> {
         let key = cursor.key(self)?.to_vec();
-        let mut twin = CursorState::new(self, cursor.source()?.clone(), options)?;
+        let mut twin = CursorState::new(self, cursor.source()?.clone(), settings)?;
         twin.set_key(&key);
         match twin.search(self) {
             Ok(()) => Ok(twin),
@@ -199,12 +211,17 @@ impl SessionState {
     /// # Errors
     /// [`Error::Invalid`] inside one, [`Error::Closed`].
     pub fn begin(&mut self, options: &TransactionOptions) -> Result<()> {
-        let begun = self.core.begin_with(options.isolation.unwrap_or(self.isolation));
+        let settings = options.settings();
+        let begun = settings.and_then(|settings| self.begin_as(settings));
         self.failed.set(begun.is_err());
-        begun?;
-        self.sync = options.sync;
-        if options.operation_timeout.is_some() {
-            self.core.set_timeout(options.operation_timeout);
+        begun
+    }
+
+    fn begin_as(&mut self, settings: TransactionSettings) -> Result<()> {
+        self.core.begin_with(settings.isolation.unwrap_or(self.isolation))?;
+        self.sync = settings.sync;
+        if settings.operation_timeout.is_some() {
+            self.core.set_timeout(settings.operation_timeout);
         }
         Ok(())
     }

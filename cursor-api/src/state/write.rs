@@ -58,7 +58,7 @@ impl CursorState {
         if self.mode == Mode::Bulk {
             return self.bulk.insert(key, value);
         }
-        if self.options.overwrite {
+        if self.settings.overwrite {
             return session.core.put(table, key, value);
         }
         // What the transaction sees counts before what others wrote meanwhile.
@@ -107,7 +107,7 @@ impl CursorState {
     fn update_row(&mut self, session: &mut SessionState, key: &[u8], value: &[u8]) -> Result<()> {
         self.check_write(key)?;
         let table = self.table()?;
-        if self.options.overwrite {
+        if self.settings.overwrite {
             return session.core.put(table, key, value);
         }
         match session.core.replace(table, key, value)? {
@@ -244,7 +244,7 @@ impl CursorState {
 
     #[inline]
     fn check_write(&self, key: &[u8]) -> Result<()> {
-        if self.options.readonly {
+        if self.settings.readonly {
             let what = "a write through a cursor that is read-only".to_owned();
             return Err(Error::Unsupported { what });
         }

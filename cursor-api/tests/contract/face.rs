@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rshelve::config::{CursorSettings, OpenSettings, TableSettings};
+use rshelve::config::{CursorSettings, OpenSettings, TableSettings, TransactionSettings};
 use rshelve::packing::{Format, Value};
 use rshelve::typed::TypedTable;
 use rshelve::{
@@ -240,8 +240,8 @@ fn commit_with_sync_syncs_the_log() {
         [(None, None, false), (Some(true), None, true), (Some(true), Some(true), true)]
     {
         let before = world.connection.stats().log_syncs;
-        let mut options = TransactionOptions::new();
-        options.sync = begun;
+        let options = TransactionOptions::new();
+        let options = begun.map_or(options.clone(), |sync| options.sync(sync));
         session.begin_with(&options).unwrap();
         write(b"a");
         match asked {
@@ -296,9 +296,11 @@ fn configuration_strings_and_builders_have_the_same_defaults() {
     assert_eq!(format!("{open:?}"), format!("{default:?}"));
     let made = TableSettings::read("").unwrap().options;
     assert_eq!(TableOptions { metadata: String::new(), ..made }, TableOptions::default());
-    assert_eq!(CursorSettings::read("").unwrap().options, CursorOptions::default());
-    let begun = TransactionOptions::read("").unwrap();
-    assert_eq!(begun.sync, TransactionOptions::new().sync);
+    // One option that is its default, so that the string is read and not passed by.
+    let cursor = CursorSettings::read("readonly=false").unwrap();
+    assert_eq!(cursor, CursorOptions::new().settings().unwrap());
+    let begun = TransactionSettings::read("isolation=").unwrap();
+    assert_eq!(begun, TransactionOptions::new().settings().unwrap());
     assert_eq!(begun.isolation.unwrap_or_default(), Isolation::default());
 }
 

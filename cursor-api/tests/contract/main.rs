@@ -9,3 +9,4 @@ mod position;
 mod random;
 mod schema;
 mod transactions;
+mod tuning;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use rshelve::config::{Method, OpenSettings, Settings};
-use rshelve::{Connection, Error, ForkGuard, OpenMode};
+use rshelve::{Connection, ConnectionOptions, Error, ForkGuard, OpenMode};
 
 use super::failure::Failure;
 use super::session::{SessionCore, SessionShared};
@@ -20,8 +20,6 @@ pub struct Shared {
     /// The way in.
     pub connection: Connection,
     home: String,
-    /// What messages of errors begin with.
-    prefix: Mutex<String>,
     is_new: bool,
     guard: ForkGuard,
     /// Set once, by whoever closes.
@@ -32,7 +30,7 @@ pub struct Shared {
 
 impl Shared {
     /// Opens the database in the folder `home`. Run it detached.
-    fn open(home: &str, settings: OpenSettings, given: &Settings) -> Result<Self, Failure> {
+    fn open(home: &str, settings: &OpenSettings, config: &str) -> Result<Self, Failure> {
         let folder = Path::new(if home.is_empty() { "." } else { home });
         let file = folder.join(FILE_NAME);
         let is_there = look(folder, &file)?;
@@ -50,37 +48,19 @@ impl Shared {
             let file = file.display().to_string().into();
             Error::io("watch for forks before opening", &file, error)
         })?;
-        let shared = Self {
-            connection: Connection::open(&file, settings.options)?,
+        Ok(Self {
+            connection: ConnectionOptions::new().config(config).open(&file)?,
             home: home.to_owned(),
-            prefix: Mutex::new(settings.error_prefix),
             is_new: !is_there,
             guard,
             closed: AtomicBool::new(false),
             sessions: Mutex::new(Vec::new()),
-        };
-        shared.resize_cache(given)?;
-        Ok(shared)
-    }
-
-    /// Applies the options of the cache that `settings` gives.
-    fn resize_cache(&self, settings: &Settings) -> Result<(), Failure> {
-        let given = |name| settings.is_given(name);
-        if !given("cache_size") && !given("eviction_target") && !given("eviction_trigger") {
-            return Ok(());
-        }
-        let number = |name| u64::try_from(settings.number(name)).unwrap_or(0);
-        let bytes = match given("cache_size") {
-            true => number("cache_size"),
-            false => self.connection.cache_bytes_max(),
-        };
-        let (target, trigger) = (number("eviction_target"), number("eviction_trigger"));
-        Ok(self.connection.resize_cache(bytes, target, trigger)?)
+        })
     }
 
     /// What messages of errors begin with.
     pub fn prefix(&self) -> String {
-        self.prefix.lock().clone()
+        self.connection.error_prefix()
     }
 
     /// Refuses a connection that is closed, or another process's.
@@ -165,12 +145,10 @@ impl ConnectionCore {
         let raise = |failure: Failure, prefix: &str| failure.raise(py, "wiredtiger_open", prefix);
         let settings =
             OpenSettings::read(config).map_err(|error| raise(Failure::Engine(error), ""))?;
-        let given = Settings::read(Method::Open, config)
-            .map_err(|error| raise(Failure::Engine(error), ""))?;
-        let prefix = settings.error_prefix.clone();
         let home = home.to_string_lossy().into_owned();
-        let shared = py.detach(|| Shared::open(&home, settings, &given));
-        Ok(Self { shared: Arc::new(shared.map_err(|failure| raise(failure, &prefix))?) })
+        let shared = py.detach(|| Shared::open(&home, &settings, config));
+        let shared = shared.map_err(|failure| raise(failure, &settings.error_prefix))?;
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The folder, as it was given.
@@ -209,14 +187,7 @@ impl ConnectionCore {
 
     /// Change options.
     fn reconfigure(&self, py: Python<'_>, config: &str) -> PyResult<()> {
-        self.run(py, "reconfigure", || {
-            let settings = Settings::read(Method::Reconfigure, config)?;
-            self.shared.resize_cache(&settings)?;
-            if settings.is_given("error_prefix") {
-                *self.shared.prefix.lock() = settings.text("error_prefix");
-            }
-            Ok(())
-        })
+        self.run(py, "reconfigure", || Ok(self.shared.connection.reconfigure(config)?))
     }
 
     /// Close the sessions, then the database.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use rshelve::config::{CursorSettings, Method, Settings, TableSettings};
+use rshelve::config::{Method, Settings, TableSettings};
 use rshelve::packing::Format;
 use rshelve::state::{CursorState, SessionState, Uri};
 use rshelve::{CursorOptions, Error, TransactionOptions};
@@ -225,7 +225,7 @@ impl SessionCore {
     /// Begin a transaction.
     fn begin_transaction(&self, py: Python<'_>, config: &str) -> PyResult<()> {
         self.run(py, "begin_transaction", |body| {
-            body.state.begin(&TransactionOptions::read(config)?)?;
+            body.state.begin(&TransactionOptions::new().config(config))?;
             *self.shared.rollback_reason.lock() = None;
             Ok(())
         })
@@ -377,7 +377,7 @@ impl SessionCore {
     ) -> PyResult<CursorCore> {
         let dup = to_dup.map(|cursor| cursor.number_in(&self.shared)).transpose();
         let opened = self.run(py, "open_cursor", |body| {
-            let options = CursorSettings::read(config)?.options;
+            let options = CursorOptions::new().config(config);
             match (uri, dup?) {
                 (Some(uri), None) => open_by_uri(body, uri, &options),
                 (None, Some(number)) => {

@@ -1,50 +1,53 @@
 //! Options of connections.
 
-use super::super::spec::{FLAG, Kind, Spec, accepted, applies, group, refused};
+use super::super::spec::{FLAG, Kind, Spec, accepted, applies, counts, group, joined, refused};
+use super::shared::{CACHE_CURSORS, CACHE_MAX_WAIT, ENCRYPTION, PREFETCH, TIERED_STORAGE, VERBOSE};
 use super::{
-    DEBUGGING, MOST, NO_ENCRYPTION, NO_EXTENSIONS, NO_TIERS, ONE_FILE, OWN_EVICTION, STATISTICS,
-    TEN_TERABYTES, TUNING,
+    DEBUGGING, MOST, NO_EXTENSIONS, NO_TIERS, ONE_FILE, OWN_EVICTION, STATISTICS, TEN_TERABYTES,
+    TUNING,
 };
+use crate::DatabaseOptions;
 
-const CACHE_BYTES: Kind = Kind::Bytes(1 << 20, TEN_TERABYTES);
-const PERCENT: Kind = Kind::Number(10, 99);
+/// What the engine does if it is told nothing.
+const ENGINE: DatabaseOptions = DatabaseOptions::DEFAULT;
+const CACHE_BYTES: Kind = Kind::Bytes(DatabaseOptions::CACHE_BYTES_LEAST as i64, TEN_TERABYTES);
+const PERCENT: Kind = Kind::Number(
+    *DatabaseOptions::EVICTION_PERCENT.start() as i64,
+    *DatabaseOptions::EVICTION_PERCENT.end() as i64,
+);
 const PERCENT_OR_BYTES: Kind = Kind::Bytes(0, TEN_TERABYTES);
 
-const CACHE_SIZE: Spec = applies(
-    "cache_size",
-    CACHE_BYTES,
-    "128MB",
-    "The most that pages, changes, log buffers and snapshots may hold in memory.",
-);
+const CACHE_SIZE: Spec =
+    counts("cache_size", CACHE_BYTES, ENGINE.cache_bytes_max, help!(cache_size));
 
-const EVICTION_TARGET: Spec = applies(
+const EVICTION_TARGET: Spec = counts(
     "eviction_target",
     PERCENT,
-    "80",
+    ENGINE.eviction_target_percent,
     "Eviction works in the background above this percentage of the cache's size.",
 );
 
-const EVICTION_TRIGGER: Spec = applies(
+const EVICTION_TRIGGER: Spec = counts(
     "eviction_trigger",
     PERCENT,
-    "90",
+    ENGINE.eviction_trigger_percent,
     "Above this percentage the threads that use the database evict as well; not below eviction_target. WiredTiger's default is 95.",
 );
 
 const CHECKPOINT: Spec = group(
     "checkpoint",
     &[
-        applies(
+        counts(
             "log_size",
             Kind::Bytes(0, 2 << 30),
-            "48MB",
-            "Take a checkpoint whenever the log has grown by this much; 0 is never.",
+            ENGINE.checkpoint_log_bytes,
+            "Take a checkpoint whenever the log has grown by this much; 0 is never, and less than 64KB counts as that.",
         ),
-        applies(
+        counts(
             "wait",
             Kind::Number(0, 100_000),
-            "60",
-            "Take a checkpoint this many seconds after the last one if anything was written; 0 is never.",
+            ENGINE.checkpoint_interval.as_secs(),
+            help!(checkpoint_wait),
         ),
     ],
     "Checkpoints in the background.",
@@ -53,11 +56,11 @@ const CHECKPOINT: Spec = group(
 const ERROR_PREFIX: Spec =
     applies("error_prefix", Kind::Text, "", "What every message of an error begins with.");
 
-const TIMEOUT: Spec = applies(
+const TIMEOUT: Spec = counts(
     "operation_timeout_ms",
     Kind::Number(0, MOST),
-    "5000",
-    "How long an operation waits, in milliseconds, for a conflicting transaction or for room in the cache. Here 0 is not to wait at all.",
+    ENGINE.timeout.as_millis() as u64,
+    help!(connection_timeout),
 );
 
 const STATISTICS_OPTION: Spec = accepted(
@@ -81,7 +84,6 @@ const STATISTICS_LOG: Spec = accepted(
     "no statistics are written to a file; read them with a statistics: cursor",
 );
 
-const VERBOSE: Spec = accepted("verbose", Kind::List, "", "there are no messages but of errors");
 const JSON_OUTPUT: Spec =
     refused("json_output", Kind::Words(&["error", "message"]), "", "messages are plain text");
 const EVICTION: Spec = accepted(
@@ -95,13 +97,53 @@ const EVICTION: Spec = accepted(
     OWN_EVICTION,
 );
 
-/// Of `wiredtiger_open`.
-pub(super) const OPEN: &[Spec] = &[
-    applies("create", FLAG, "false", "Make the database if there is none. The folder must exist."),
-    applies("exclusive", FLAG, "false", "Fail if the database exists, with `create`."),
-    applies("readonly", FLAG, "false", "Open for reading only, beside other readers."),
+/// Of `wiredtiger_open` and of `Connection.reconfigure`.
+const BOTH: &[Spec] = &[
     CACHE_SIZE,
     CHECKPOINT,
+    ERROR_PREFIX,
+    STATISTICS_OPTION,
+    STATISTICS_LOG,
+    VERBOSE,
+    JSON_OUTPUT,
+    EVICTION,
+    CACHE_MAX_WAIT,
+    accepted("cache_overhead", Kind::Number(0, 30), "8", "cache_size counts what is allocated"),
+    accepted(
+        "cache_stuck_timeout_ms",
+        Kind::Number(0, MOST),
+        "300000",
+        "operation_timeout_ms bounds every wait",
+    ),
+    accepted("checkpoint_cleanup", Kind::Text, "", TUNING),
+    accepted("compatibility", Kind::List, "", "the file format is this engine's own"),
+    accepted("debug_mode", Kind::List, "", DEBUGGING),
+    accepted("eviction_checkpoint_target", PERCENT_OR_BYTES, "1", OWN_EVICTION),
+    accepted("eviction_dirty_target", PERCENT_OR_BYTES, "5", OWN_EVICTION),
+    accepted("eviction_dirty_trigger", PERCENT_OR_BYTES, "20", OWN_EVICTION),
+    EVICTION_TARGET,
+    EVICTION_TRIGGER,
+    accepted("eviction_updates_target", PERCENT_OR_BYTES, "0", OWN_EVICTION),
+    accepted("eviction_updates_trigger", PERCENT_OR_BYTES, "0", OWN_EVICTION),
+    accepted("extra_diagnostics", Kind::List, "", DEBUGGING),
+    accepted("file_manager", Kind::List, "", ONE_FILE),
+    accepted("generation_drain_timeout_ms", Kind::Number(0, MOST), "240000", DEBUGGING),
+    accepted("history_store", Kind::List, "", ONE_FILE),
+    accepted("io_capacity", Kind::List, "", TUNING),
+    accepted("lsm_manager", Kind::List, "", "there are no LSM trees"),
+    accepted("operation_tracking", Kind::List, "", DEBUGGING),
+    refused("shared_cache", Kind::List, "", "each database has its own cache"),
+    TIERED_STORAGE,
+    accepted("timing_stress_for_test", Kind::List, "", DEBUGGING),
+    refused("block_cache", Kind::List, "", "the cache is the only one"),
+    refused("chunk_cache", Kind::List, "", NO_TIERS),
+];
+
+/// Of `wiredtiger_open` alone.
+const OPEN_ALONE: &[Spec] = &[
+    applies("create", FLAG, "false", help!(create)),
+    applies("exclusive", FLAG, "false", "Fail if the database exists, with `create`."),
+    applies("readonly", FLAG, "false", help!(connection_readonly)),
     group(
         "log",
         &[
@@ -147,61 +189,29 @@ pub(super) const OPEN: &[Spec] = &[
         ],
         "What a commit waits for.",
     ),
-    ERROR_PREFIX,
     TIMEOUT,
-    applies(
+    counts(
         "create_mode",
         Kind::Number(0, 0o777),
-        "438",
+        ENGINE.file_mode as u64,
         "Not WiredTiger's: permission bits of the new file, before the umask (438 is `0o666`).",
     ),
-    STATISTICS_OPTION,
-    STATISTICS_LOG,
-    VERBOSE,
-    JSON_OUTPUT,
-    EVICTION,
     accepted("backup_restore_target", Kind::List, "", "there is no partial backup to restore"),
     accepted("buffer_alignment", Kind::Bytes(-1, 1 << 20), "-1", ONE_FILE),
     accepted("builtin_extension_config", Kind::Text, "", "compressors need no configuration"),
-    accepted("cache_cursors", FLAG, "true", "cursors are cheap to open"),
-    accepted(
-        "cache_max_wait_ms",
-        Kind::Number(0, MOST),
-        "0",
-        "operation_timeout_ms bounds every wait",
-    ),
-    accepted("cache_overhead", Kind::Number(0, 30), "8", "cache_size counts what is allocated"),
-    accepted(
-        "cache_stuck_timeout_ms",
-        Kind::Number(0, MOST),
-        "300000",
-        "operation_timeout_ms bounds every wait",
-    ),
-    accepted("checkpoint_cleanup", Kind::Text, "", TUNING),
+    CACHE_CURSORS,
     accepted("checkpoint_sync", FLAG, "true", "a checkpoint is always synced"),
-    accepted("compatibility", Kind::List, "", "the file format is this engine's own"),
     accepted("compile_configuration_count", Kind::Number(500, MOST), "1000", TUNING),
     accepted("config_base", FLAG, "true", "no configuration is kept in files"),
-    accepted("debug_mode", Kind::List, "", DEBUGGING),
     accepted(
         "direct_io",
         Kind::Words(&["checkpoint", "data", "log"]),
         "",
         "reads and writes go through the system's cache",
     ),
-    refused("encryption", Kind::List, "", NO_ENCRYPTION),
-    accepted("eviction_checkpoint_target", PERCENT_OR_BYTES, "1", OWN_EVICTION),
-    accepted("eviction_dirty_target", PERCENT_OR_BYTES, "5", OWN_EVICTION),
-    accepted("eviction_dirty_trigger", PERCENT_OR_BYTES, "20", OWN_EVICTION),
-    EVICTION_TARGET,
-    EVICTION_TRIGGER,
-    accepted("eviction_updates_target", PERCENT_OR_BYTES, "0", OWN_EVICTION),
-    accepted("eviction_updates_trigger", PERCENT_OR_BYTES, "0", OWN_EVICTION),
+    ENCRYPTION,
     refused("extensions", Kind::List, "", NO_EXTENSIONS),
-    accepted("extra_diagnostics", Kind::List, "", DEBUGGING),
     accepted("file_extend", Kind::List, "", ONE_FILE),
-    accepted("file_manager", Kind::List, "", ONE_FILE),
-    accepted("generation_drain_timeout_ms", Kind::Number(0, MOST), "240000", DEBUGGING),
     refused("hash", Kind::List, "", TUNING),
     accepted(
         "hazard_max",
@@ -209,22 +219,15 @@ pub(super) const OPEN: &[Spec] = &[
         "1000",
         "a session has as many hazard pointers as it needs",
     ),
-    accepted("history_store", Kind::List, "", ONE_FILE),
     refused("in_memory", FLAG, "false", "a database is a file"),
-    accepted("io_capacity", Kind::List, "", TUNING),
-    accepted("lsm_manager", Kind::List, "", "there are no LSM trees"),
     accepted("mmap", FLAG, "true", "data is read into the cache, never mapped"),
     accepted("mmap_all", FLAG, "false", "data is read into the cache, never mapped"),
     accepted("multiprocess", FLAG, "false", "other processes may always read"),
-    accepted("operation_tracking", Kind::List, "", DEBUGGING),
-    refused("prefetch", Kind::List, "", "there is no prefetch"),
+    PREFETCH,
     refused("salvage", FLAG, "false", "there is no salvage; restore a copy of the file"),
     accepted("session_max", Kind::Number(1, MOST), "100", "there may be any number of sessions"),
     accepted("session_scratch_max", Kind::Bytes(0, MOST), "2MB", TUNING),
     accepted("session_table_cache", FLAG, "true", TUNING),
-    refused("shared_cache", Kind::List, "", "each database has its own cache"),
-    refused("tiered_storage", Kind::List, "", NO_TIERS),
-    accepted("timing_stress_for_test", Kind::List, "", DEBUGGING),
     accepted("use_environment", FLAG, "true", "no environment variable is read"),
     accepted("use_environment_priv", FLAG, "false", "no environment variable is read"),
     accepted("verify_metadata", FLAG, "false", "the catalog is verified whenever it is read"),
@@ -234,68 +237,25 @@ pub(super) const OPEN: &[Spec] = &[
         "",
         "transaction_sync says what is synced",
     ),
-    refused("block_cache", Kind::List, "", "the cache is the only one"),
-    refused("chunk_cache", Kind::List, "", NO_TIERS),
 ];
 
-/// Of `Connection.reconfigure`.
-pub(super) const RECONFIGURE: &[Spec] = &[
-    CACHE_SIZE,
-    ERROR_PREFIX,
-    STATISTICS_OPTION,
-    STATISTICS_LOG,
-    VERBOSE,
-    JSON_OUTPUT,
-    EVICTION,
-    accepted(
-        "cache_max_wait_ms",
-        Kind::Number(0, MOST),
-        "0",
-        "operation_timeout_ms bounds every wait",
-    ),
-    accepted("cache_overhead", Kind::Number(0, 30), "8", "cache_size counts what is allocated"),
-    accepted(
-        "cache_stuck_timeout_ms",
-        Kind::Number(0, MOST),
-        "300000",
-        "operation_timeout_ms bounds every wait",
-    ),
-    accepted("checkpoint_cleanup", Kind::Text, "", TUNING),
-    accepted("compatibility", Kind::List, "", "the file format is this engine's own"),
-    accepted("debug_mode", Kind::List, "", DEBUGGING),
-    accepted("eviction_checkpoint_target", PERCENT_OR_BYTES, "1", OWN_EVICTION),
-    accepted("eviction_dirty_target", PERCENT_OR_BYTES, "5", OWN_EVICTION),
-    accepted("eviction_dirty_trigger", PERCENT_OR_BYTES, "20", OWN_EVICTION),
-    EVICTION_TARGET,
-    EVICTION_TRIGGER,
-    accepted("eviction_updates_target", PERCENT_OR_BYTES, "0", OWN_EVICTION),
-    accepted("eviction_updates_trigger", PERCENT_OR_BYTES, "0", OWN_EVICTION),
-    accepted("extra_diagnostics", Kind::List, "", DEBUGGING),
-    accepted("file_manager", Kind::List, "", ONE_FILE),
-    accepted("generation_drain_timeout_ms", Kind::Number(0, MOST), "240000", DEBUGGING),
-    accepted("history_store", Kind::List, "", ONE_FILE),
-    accepted("io_capacity", Kind::List, "", TUNING),
+/// Of `Connection.reconfigure` alone.
+const RECONFIGURE_ALONE: &[Spec] = &[
     accepted("log", Kind::List, "", "segments of the log are recycled"),
-    accepted("lsm_manager", Kind::List, "", "there are no LSM trees"),
-    accepted("operation_tracking", Kind::List, "", DEBUGGING),
-    refused(
-        "checkpoint",
-        Kind::List,
-        "",
-        "the times of checkpoints are fixed when the database is opened",
-    ),
     refused(
         "operation_timeout_ms",
         Kind::Number(0, MOST),
         "0",
         "give it to a transaction or a session",
     ),
-    refused("block_cache", Kind::List, "", "the cache is the only one"),
-    refused("chunk_cache", Kind::List, "", NO_TIERS),
-    refused("shared_cache", Kind::List, "", "each database has its own cache"),
-    refused("tiered_storage", Kind::List, "", NO_TIERS),
-    accepted("timing_stress_for_test", Kind::List, "", DEBUGGING),
 ];
+
+/// Of `wiredtiger_open`.
+pub(super) const OPEN: &[Spec] = &joined::<{ BOTH.len() + OPEN_ALONE.len() }>(OPEN_ALONE, BOTH);
+
+/// Of `Connection.reconfigure`.
+pub(super) const RECONFIGURE: &[Spec] =
+    &joined::<{ BOTH.len() + RECONFIGURE_ALONE.len() }>(BOTH, RECONFIGURE_ALONE);
 
 /// Of `Connection.close`.
 pub(super) const CLOSE: &[Spec] = &[

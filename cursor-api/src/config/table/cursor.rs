@@ -1,14 +1,14 @@
 //! Options of cursors.
 
 use super::super::spec::{FLAG, Kind, Spec, accepted, applies, refused};
-use super::{STATISTICS, TUNING};
+use super::shared::DEBUG;
+use super::{MOST, STATISTICS, TUNING};
 
-const OVERWRITE: Spec = applies(
-    "overwrite",
-    FLAG,
-    "true",
-    "Insert and update whether or not the key has a value; otherwise an insert of one that has is WT_DUPLICATE_KEY, and an update of one that has none WT_NOTFOUND.",
-);
+const OVERWRITE: Spec = applies("overwrite", FLAG, "true", help!(overwrite));
+
+const APPEND: Spec =
+    accepted("append", FLAG, "false", "for record numbers, which are not built yet");
+const PREFIX_SEARCH: Spec = accepted("prefix_search", FLAG, "false", TUNING);
 
 /// Of `Session.open_cursor`.
 pub(super) const OPEN: &[Spec] = &[
@@ -19,21 +19,17 @@ pub(super) const OPEN: &[Spec] = &[
         "false",
         "keys and values are packed and unpacked all the same, as by WiredTiger's binding for Python",
     ),
-    applies("readonly", FLAG, "false", "Refuse every write through the cursor."),
+    applies("readonly", FLAG, "false", help!(cursor_readonly)),
     applies(
         "bulk",
         Kind::Choice(&["", "true", "false", "0", "1", "unordered"]),
         "false",
-        "Fill an empty table with ascending keys, fast.",
+        help!(bulk),
     ),
-    applies(
-        "checkpoint",
-        Kind::Text,
-        "",
-        "Read this checkpoint; `WiredTigerCheckpoint` is the last one.",
-    ),
-    applies("next_random", FLAG, "false", "`next` goes to any record, each with the same chance."),
-    applies("read_once", FLAG, "false", "What the cursor reads in need not stay in the cache."),
+    applies("checkpoint", Kind::Text, "", help!(checkpoint)),
+    applies("next_random", FLAG, "false", help!(next_random)),
+    applies("next_random_seed", Kind::Number(0, MOST), "0", help!(next_random_seed)),
+    applies("read_once", FLAG, "false", help!(read_once)),
     accepted("next_random_sample_size", Kind::Text, "0", "each record has the same chance anyway"),
     accepted(
         "statistics",
@@ -41,9 +37,9 @@ pub(super) const OPEN: &[Spec] = &[
         "",
         STATISTICS,
     ),
-    accepted("append", FLAG, "false", "for record numbers, which are not built yet"),
-    accepted("prefix_search", FLAG, "false", TUNING),
-    refused("debug", Kind::List, "", "for WiredTiger's own tests"),
+    APPEND,
+    PREFIX_SEARCH,
+    DEBUG,
     refused(
         "dump",
         Kind::Choice(&["", "hex", "json", "pretty", "pretty_hex", "print"]),
@@ -55,11 +51,7 @@ pub(super) const OPEN: &[Spec] = &[
 ];
 
 /// Of `Cursor.reconfigure`.
-pub(super) const RECONFIGURE: &[Spec] = &[
-    OVERWRITE,
-    accepted("append", FLAG, "false", "for record numbers, which are not built yet"),
-    accepted("prefix_search", FLAG, "false", TUNING),
-];
+pub(super) const RECONFIGURE: &[Spec] = &[OVERWRITE, APPEND, PREFIX_SEARCH];
 
 /// Of `Cursor.bound`.
 pub(super) const BOUND: &[Spec] = &[

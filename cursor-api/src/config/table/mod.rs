@@ -4,6 +4,7 @@ mod connection;
 mod cursor;
 mod schema;
 mod session;
+mod shared;
 
 use super::spec::{Method, Spec};
 

@@ -1,11 +1,23 @@
 //! Options of creating, dropping and checking tables.
 
-use super::super::spec::{FLAG, Kind, Spec, accepted, applies, group, refused};
-use super::{NO_ENCRYPTION, NO_TIERS, NO_TIMESTAMPS, ONE_FILE, OWN_PAGES, TUNING};
+use super::super::spec::{FLAG, Kind, Spec, accepted, applies, counts, group, refused, spelled};
+use super::shared::{ENCRYPTION, TIERED_STORAGE, VERBOSE};
+use super::{NO_TIERS, NO_TIMESTAMPS, ONE_FILE, OWN_PAGES, TUNING};
+use crate::TableOptions;
 
+/// A table's options if nothing is said.
+const ENGINE: &TableOptions = &TableOptions::DEFAULT;
+/// What WiredTiger takes.
 const PAGE_BYTES: Kind = Kind::Bytes(512, 512 << 20);
 const NO_LSM: &str = "there are no LSM trees";
 const NO_INDICES: &str = "indices and column groups are not built yet";
+
+const LOG: &[Spec] = &[applies(
+    "enabled",
+    FLAG,
+    spelled(ENGINE.logged),
+    "Whether commits to the table go to the log, if the database has one. A transaction writes to logged tables or to others.",
+)];
 
 /// Of `Session.create`.
 pub(super) const CREATE: &[Spec] = &[
@@ -28,28 +40,19 @@ pub(super) const CREATE: &[Spec] = &[
         "",
         "How blocks are compressed.",
     ),
-    applies(
+    counts(
         "leaf_page_max",
         PAGE_BYTES,
-        "16KB",
+        ENGINE.leaf_bytes_max as u64,
         "The size above which a leaf page splits: 4KB to 512KB, and less or more counts as these. WiredTiger's default is 32KB.",
     ),
-    applies(
+    counts(
         "internal_page_max",
         PAGE_BYTES,
-        "16KB",
+        ENGINE.internal_bytes_max as u64,
         "The same for internal pages. WiredTiger's default is 4KB.",
     ),
-    group(
-        "log",
-        &[applies(
-            "enabled",
-            FLAG,
-            "true",
-            "Whether commits to the table go to the log, if the database has one. A transaction writes to logged tables or to others.",
-        )],
-        "The table and the log.",
-    ),
+    group("log", LOG, "The table and the log."),
     applies(
         "app_metadata",
         Kind::List,
@@ -103,18 +106,18 @@ pub(super) const CREATE: &[Spec] = &[
     accepted("split_deepen_min_child", Kind::Number(0, i64::MAX), "0", OWN_PAGES),
     accepted("split_deepen_per_child", Kind::Number(0, i64::MAX), "0", OWN_PAGES),
     accepted("split_pct", Kind::Number(50, 100), "90", OWN_PAGES),
-    accepted("verbose", Kind::List, "", "there are no messages but of errors"),
+    VERBOSE,
     refused("assert", Kind::List, "", NO_TIMESTAMPS),
     refused("cache_resident", FLAG, "false", "any page may leave the cache"),
     refused("colgroups", Kind::List, "", NO_INDICES),
     refused("collator", Kind::Text, "", "keys sort as unsigned bytes"),
-    refused("encryption", Kind::List, "", NO_ENCRYPTION),
+    ENCRYPTION,
     refused("extractor", Kind::Text, "", NO_INDICES),
     refused("immutable", FLAG, "false", NO_INDICES),
     refused("import", Kind::List, "", ONE_FILE),
     refused("lsm", Kind::List, "", NO_LSM),
     refused("source", Kind::Text, "", ONE_FILE),
-    refused("tiered_storage", Kind::List, "", NO_TIERS),
+    TIERED_STORAGE,
     refused(
         "write_timestamp_usage",
         Kind::Choice(&["always", "key_consistent", "mixed_mode", "never", "none", "ordered"]),

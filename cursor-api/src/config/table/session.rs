@@ -1,6 +1,7 @@
 //! Options of sessions and transactions.
 
 use super::super::spec::{FLAG, Kind, Spec, accepted, applies, group, refused};
+use super::shared::{CACHE_CURSORS, CACHE_MAX_WAIT, DEBUG, PREFETCH};
 use super::{MOST, NO_TIERS, NO_TIMESTAMPS, TUNING};
 
 const ISOLATION: Kind = Kind::Choice(&["read-uncommitted", "read-committed", "snapshot"]);
@@ -13,16 +14,11 @@ pub(super) const OPEN: &[Spec] = &[
         "snapshot",
         "What transactions see if they do not say. The two weaker ones read only.",
     ),
-    accepted("cache_cursors", FLAG, "true", "cursors are cheap to open"),
-    accepted(
-        "cache_max_wait_ms",
-        Kind::Number(0, MOST),
-        "0",
-        "operation_timeout_ms bounds every wait",
-    ),
-    refused("debug", Kind::List, "", "for WiredTiger's own tests"),
+    CACHE_CURSORS,
+    CACHE_MAX_WAIT,
+    DEBUG,
     accepted("ignore_cache_size", FLAG, "false", "cache_size bounds every session"),
-    refused("prefetch", Kind::List, "", "there is no prefetch"),
+    PREFETCH,
 ];
 
 /// Of `Session.begin_transaction`.
@@ -31,20 +27,10 @@ pub(super) const BEGIN: &[Spec] = &[
         "isolation",
         Kind::Choice(&["", "read-uncommitted", "read-committed", "snapshot"]),
         "",
-        "What the transaction sees of others; without it, what the session was opened with.",
+        help!(isolation),
     ),
-    applies(
-        "sync",
-        Kind::Choice(&["", "on", "off", "true", "false", "1", "0"]),
-        "",
-        "Whether its commit returns only when it is on stable storage; without it, as the database was opened.",
-    ),
-    applies(
-        "operation_timeout_ms",
-        Kind::Number(0, MOST),
-        "0",
-        "How long one operation may wait, in milliseconds; 0 is as the database was opened.",
-    ),
+    applies("sync", Kind::Choice(&["", "on", "off", "true", "false", "1", "0"]), "", help!(sync)),
+    applies("operation_timeout_ms", Kind::Number(0, MOST), "0", help!(timeout)),
     accepted("name", Kind::Text, "", "names of transactions are not shown"),
     accepted("no_timestamp", FLAG, "false", "there are no timestamps"),
     accepted("priority", Kind::Number(-100, 100), "0", TUNING),
@@ -66,11 +52,11 @@ pub(super) const COMMIT: &[Spec] = &[
         "",
         "Whether the commit returns only when it is on stable storage; without it, as the transaction was begun.",
     ),
-    applies(
+    accepted(
         "operation_timeout_ms",
         Kind::Number(0, MOST),
         "0",
-        "As of begin_transaction, for the commit.",
+        "a commit waits for the disk alone",
     ),
     refused("commit_timestamp", Kind::Text, "", NO_TIMESTAMPS),
     refused("durable_timestamp", Kind::Text, "", NO_TIMESTAMPS),
@@ -89,7 +75,7 @@ pub(super) const CHECKPOINT: &[Spec] = &[
         "Keep the checkpoint under this name, until it is dropped or the name is used again.",
     ),
     applies("drop", Kind::List, "", "Names of checkpoints to drop."),
-    applies("force", FLAG, "false", "Take one even if nothing changed since the last."),
+    accepted("force", FLAG, "false", "a checkpoint of what has not changed would be the last one"),
     group(
         "flush_tier",
         &[
