@@ -3,67 +3,22 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rshelve_core::base::options::{DatabaseOptions, Durability, TableOptions};
 use rshelve_core::engine::{Engine, OpenTable, Session};
 use rshelve_core::io::memory::MemoryStorage;
+
+#[path = "../shared/random.rs"]
+mod random;
+
+pub use random::{Random, is_long, scaled, seed};
 
 /// The database's name in every storage.
 pub const NAME: &str = "spam";
 
 /// A table's rows.
 pub type Rows = BTreeMap<Vec<u8>, Arc<[u8]>>;
-
-/// Whether the long forms run.
-pub fn is_long() -> bool {
-    std::env::var("RSHELVE_TEST_LONG").is_ok_and(|long| long == "1")
-}
-
-/// `short`, or `long` in the long form.
-pub fn scaled<T>(short: T, long: T) -> T {
-    if is_long() { long } else { short }
-}
-
-/// The seed to start from: `RSHELVE_TEST_SEED`, or a new one. Printed, so that the output of a test
-/// that fails has it.
-pub fn seed() -> u64 {
-    let given = std::env::var("RSHELVE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Random::new(now.as_nanos() as u64).next() >> 16
-    });
-    println!("seed: RSHELVE_TEST_SEED={seed}");
-    seed
-}
-
-/// Numbers that look random (SplitMix64).
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    /// A number below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    /// True `percent` times of a hundred.
-    pub fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
 
 /// A value of `len` bytes that tells its `fill` and length, and that compresses a little.
 pub fn value_of(len: usize, fill: u64) -> Vec<u8> {

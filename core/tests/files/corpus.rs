@@ -20,14 +20,14 @@ fn run(name: &str, target: fn(&[u8]), random_runs: usize) {
     corpus.iter().for_each(|data| target(data));
     let mut random = Random::new(seed());
     for _ in 0..random_runs {
-        let mut data = corpus[random.below(corpus.len())].clone();
-        for _ in 0..1 + random.below(4) {
-            let at = random.below(data.len() + 1);
-            match random.below(3) {
+        let mut data = corpus[random.index(corpus.len())].clone();
+        for _ in 0..1 + random.index(4) {
+            let at = random.index(data.len() + 1);
+            match random.index(3) {
                 0 if at < data.len() => data[at] = random.next() as u8,
                 1 => data.truncate(at),
                 _ => {
-                    let more = random.below(12);
+                    let more = random.index(12);
                     data.splice(at..at, random.bytes(more));
                 }
             }

@@ -51,7 +51,7 @@ fn every_flipped_byte_is_an_error_or_a_right_answer() {
     let bytes = storage.peek(NAME).expect("it is there");
     let mut figures = Figures::default();
     let step = scaled(5, 1);
-    let first = Random::new(seed()).below(step);
+    let first = Random::new(seed()).index(step);
     for mask in scaled(&[0x01_u8][..], &[0x01, 0x80, 0xff]) {
         for at in (first..bytes.len()).step_by(step) {
             let mut damaged = bytes.clone();
@@ -243,7 +243,7 @@ fn noise_is_refused() {
     let bytes = whole.peek(NAME).expect("it is there");
     let mut figures = Figures::default();
     for case in 0..scaled(400, 20_000) {
-        let len = random.below(60_000);
+        let len = random.index(60_000);
         let mut noise = random.bytes(len);
         // As much of a database in front as gets further and further.
         let keep = [0, MAGIC.len(), 512, 4608, 8704, 12288][case % 6].min(len);

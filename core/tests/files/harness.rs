@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rshelve_core::base::options::{
     Compression, DatabaseOptions, Durability, OpenMode, TableOptions,
@@ -11,6 +11,11 @@ use rshelve_core::base::options::{
 use rshelve_core::engine::{Engine, OpenTable, Session};
 use rshelve_core::io::memory::MemoryStorage;
 use rshelve_core::{Error, Result};
+
+#[path = "../shared/random.rs"]
+mod random;
+
+pub use random::{Random, scaled, seed};
 
 /// The database's name in every storage.
 pub const NAME: &str = "spam";
@@ -20,54 +25,6 @@ pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Every table's rows.
 pub type Tables = BTreeMap<String, Rows>;
-
-/// Whether the long forms run.
-pub fn is_long() -> bool {
-    std::env::var("RSHELVE_TEST_LONG").is_ok_and(|long| long == "1")
-}
-
-/// `short`, or `long` in the long form.
-pub fn scaled<T>(short: T, long: T) -> T {
-    if is_long() { long } else { short }
-}
-
-/// The seed to start from: `RSHELVE_TEST_SEED`, or a new one. Printed.
-pub fn seed() -> u64 {
-    let given = std::env::var("RSHELVE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Random::new(now.as_nanos() as u64).next() >> 16
-    });
-    println!("seed: RSHELVE_TEST_SEED={seed}");
-    seed
-}
-
-/// Numbers that look random (SplitMix64).
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    /// A number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
-}
 
 /// Options for one schedule: nothing in the background, nothing waits.
 pub fn database(durability: Durability) -> DatabaseOptions {

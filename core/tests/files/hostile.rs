@@ -57,11 +57,11 @@ fn every_byte_of_every_block_may_be_any_with_right_checksums() {
         // Headers and the front of a page byte by byte, the rest in steps.
         let len = node.range().len();
         let front = (4..len.min(100)).step_by(scaled(2, 1));
-        for at in front.chain((100 + random.below(step)..len).step_by(step)) {
+        for at in front.chain((100 + random.index(step)..len).step_by(step)) {
             let mut edited = patient.clone();
             let now = edited.bytes[node.range().start + at];
             let byte = [now ^ 1, now ^ 0x80, 0, 0xff, now.wrapping_add(1), random.next() as u8]
-                [random.below(6)];
+                [random.index(6)];
             edited.edit(index, |block| block[at] = byte);
             tried(&mut figures, &format!("{:?} {index}, byte {at} = {byte}", node.kind), &edited);
         }
@@ -78,16 +78,16 @@ fn every_number_of_every_block_may_be_any_with_right_checksums() {
     for round in 0..scaled(1500, 60_000) {
         let mut edited = patient.clone();
         let mut what = format!("round {round}:");
-        for _ in 0..1 + random.below(3) {
-            let index = random.below(patient.nodes.len());
+        for _ in 0..1 + random.index(3) {
+            let index = random.index(patient.nodes.len());
             let len = patient.nodes[index].range().len();
-            let width = [1, 2, 4, 8][random.below(4)];
+            let width = [1, 2, 4, 8][random.index(4)];
             // Most of what is to be broken lies in front.
-            let end = if random.below(2) == 0 { len.min(120) } else { len };
-            let at = 4 + random.below(end - 4 - width);
-            let number = match random.below(3) {
+            let end = if random.index(2) == 0 { len.min(120) } else { len };
+            let at = 4 + random.index(end - 4 - width);
+            let number = match random.index(3) {
                 0 => random.next(),
-                _ => NUMBERS[random.below(NUMBERS.len())],
+                _ => NUMBERS[random.index(NUMBERS.len())],
             };
             what += &format!(
                 " {:?} {index} at {at}: {width} of {number:#x}",
@@ -157,7 +157,7 @@ fn cookies_may_name_any_block() {
         }
     }
     for _ in 0..scaled(250, 20_000).min(pairs.len()) {
-        let (child, other) = pairs.swap_remove(random.below(pairs.len()));
+        let (child, other) = pairs.swap_remove(random.index(pairs.len()));
         let (from, to) =
             (compact(&patient.nodes[child].address), compact(&patient.nodes[other].address));
         let parent = patient.nodes[child].parent.expect("chosen so");
@@ -268,27 +268,27 @@ fn log_records_may_say_anything_with_right_checksums() {
     for round in 0..scaled(500, 30_000) {
         let mut what = format!("round {round}:");
         let edited = storage.duplicate();
-        let number = random.below(whole.len());
+        let number = random.index(whole.len());
         let mut bytes = whole[number].clone();
         let records = records_of(&bytes);
         if records.is_empty() {
             continue;
         }
-        for _ in 0..1 + random.below(2) {
-            let record = records[random.below(records.len())].clone();
+        for _ in 0..1 + random.index(2) {
+            let record = records[random.index(records.len())].clone();
             let payload = record.start + 32..record.end;
             if payload.is_empty() {
                 continue;
             }
             // Heads of payloads and changes tell the most.
-            let front = payload.len().min([16, 200, usize::MAX][random.below(3)]);
-            let at = payload.start + random.below(front);
-            let width = [1, 1, 2, 4][random.below(4)].min(payload.end - at);
-            let new = NUMBERS[random.below(NUMBERS.len())].to_le_bytes();
-            let new = if random.below(2) == 0 { random.next().to_le_bytes() } else { new };
+            let front = payload.len().min([16, 200, usize::MAX][random.index(3)]);
+            let at = payload.start + random.index(front);
+            let width = [1, 1, 2, 4][random.index(4)].min(payload.end - at);
+            let new = NUMBERS[random.index(NUMBERS.len())].to_le_bytes();
+            let new = if random.index(2) == 0 { random.next().to_le_bytes() } else { new };
             bytes[at..at + width].copy_from_slice(&new[..width]);
-            if random.below(4) == 0 {
-                bytes[record.start + 28] = random.below(6) as u8;
+            if random.index(4) == 0 {
+                bytes[record.start + 28] = random.index(6) as u8;
             }
             reseal_record(&mut bytes, record.clone(), &id);
             what += &format!(" {} at {at}: {width} of {new:?}", segments[number]);

@@ -229,12 +229,12 @@ fn salvage_of_ruins_makes_no_rows_up() {
     for round in 0..scaled(60, 3000) {
         let mut ruin = bytes.clone();
         for _ in 0..1 << (round % 8) {
-            let at = random.below(ruin.len());
-            let len = [1, 16, 512, 4096][random.below(4)].min(ruin.len() - at);
+            let at = random.index(ruin.len());
+            let len = [1, 16, 512, 4096][random.index(4)].min(ruin.len() - at);
             let noise = random.bytes(len);
             ruin[at..at + len].copy_from_slice(&noise);
         }
-        let cut = if random.below(4) == 0 { random.below(ruin.len()) } else { ruin.len() };
+        let cut = if random.index(4) == 0 { random.index(ruin.len()) } else { ruin.len() };
         ruin.truncate(cut.max(600));
         let damaged = MemoryStorage::new();
         damaged.plant(NAME, &ruin);

@@ -11,6 +11,7 @@ mod hermitage;
 mod histories;
 mod invariants;
 mod panics;
+#[path = "../../../core/tests/shared/random.rs"]
 mod random;
 mod script;
 mod types;

@@ -1,10 +1,18 @@
-//! Seeds, and numbers drawn from them.
+//! Seeds, numbers drawn from them, and how long the tests run: for every suite that draws its cases.
+//!
+//! Suites of several crates take this file in by its path, and none of them uses all of it.
+#![allow(dead_code)]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Whether the long forms run.
+pub fn is_long() -> bool {
+    std::env::var("RSHELVE_TEST_LONG").is_ok_and(|long| long == "1")
+}
+
 /// `short`, or `long` in the long form.
 pub fn scaled<T>(short: T, long: T) -> T {
-    if std::env::var("RSHELVE_TEST_LONG").is_ok_and(|value| value == "1") { long } else { short }
+    if is_long() { long } else { short }
 }
 
 /// The seed to start from: `RSHELVE_TEST_SEED`, or a new one. Printed, so that the output of a test
@@ -41,8 +49,18 @@ impl Random {
         self.next() % end.max(1)
     }
 
+    /// An index below `count`.
+    pub fn index(&mut self, count: usize) -> usize {
+        self.below(count as u64) as usize
+    }
+
     /// True `percent` times of a hundred.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
+    }
+
+    /// Bytes of any kind.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
     }
 }
