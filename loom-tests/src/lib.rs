@@ -6,17 +6,17 @@
 #![forbid(unsafe_code)]
 #![cfg(loom)]
 
-use std::mem::ManuallyDrop;
-use std::ops::{Deref, DerefMut};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+mod control;
 pub mod tree;
 
+pub use control::Kept;
+use control::caught;
 use rshelve_core::internals::forget_the_dead;
-use rshelve_core::internals::weaken::{self, Weakness};
+use rshelve_core::internals::weaken::Weakness;
 
 /// Preemptions per execution that are explored, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 /// Three find every planted bug here; each one more multiplies the time by about five.
@@ -51,53 +51,10 @@ pub fn check_control_within(
     complaint: &str,
     model: impl Fn() + Send + Sync + 'static,
 ) {
-    weaken::set(Some(weakness));
-    let outcome = catch_unwind(AssertUnwindSafe(|| explore(preemptions_max, model)));
-    weaken::set(None);
-    let panic = match outcome {
-        Ok((executions, _)) => panic!("{name} holds under {weakness:?}, {executions} executions"),
-        Err(panic) => panic,
-    };
-    let said = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("something that is no text");
-    assert!(said.contains(complaint), "{name} under {weakness:?} failed otherwise: {said}");
-    println!("{name} under {weakness:?}: caught: {}", said.lines().next().unwrap_or(said));
-}
-
-/// A value that is forgotten, not dropped, by a panic. Loom reports a deadlock by one on the thread
-/// that blocked last, and aborts when something on its stack has a step to take at its drop.
-#[derive(Clone)]
-pub struct Kept<T>(Option<T>);
-
-impl<T> Kept<T> {
-    /// Keeps `value`.
-    pub fn new(value: T) -> Self {
-        Self(Some(value))
-    }
-}
-
-impl<T> Deref for Kept<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        self.0.as_ref().expect("there until it is dropped")
-    }
-}
-
-impl<T> DerefMut for Kept<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("there until it is dropped")
-    }
-}
-
-impl<T> Drop for Kept<T> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _forgotten = ManuallyDrop::new(self.0.take());
-        }
-    }
+    let said = caught(name, weakness, complaint, || {
+        format!("{} executions", explore(preemptions_max, model).0)
+    });
+    println!("{name} under {weakness:?}: caught: {said}");
 }
 
 fn explore(preemptions_max: usize, model: impl Fn() + Send + Sync + 'static) -> (u64, f64) {
