@@ -16,40 +16,58 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Code(pub i32);
 
-impl Code {
-    /// All is well.
-    pub const OK: Self = Self(0);
-    /// The transaction conflicts with another one, or is too large: roll it back, run it again.
-    pub const ROLLBACK: Self = Self(-31800);
-    /// The key has a value already.
-    pub const DUPLICATE_KEY: Self = Self(-31801);
-    /// An error without a number of its own.
-    pub const ERROR: Self = Self(-31802);
-    /// No such record, or the end of a walk.
-    pub const NOTFOUND: Self = Self(-31803);
-    /// An earlier failure stopped the database.
-    pub const PANIC: Self = Self(-31804);
-    /// The database must be opened for writing, to be recovered.
-    pub const RUN_RECOVERY: Self = Self(-31806);
-    /// The cache is full of what cannot leave it.
-    pub const CACHE_FULL: Self = Self(-31807);
-    /// A prepared transaction is in the way; there are none yet.
-    pub const PREPARE_CONFLICT: Self = Self(-31808);
-    /// The file is damaged.
-    pub const TRY_SALVAGE: Self = Self(-31809);
-    /// What was named does not exist.
-    pub const ENOENT: Self = Self(2);
-    /// What was named is in use.
-    pub const EBUSY: Self = Self(16);
-    /// What was to be made is there already.
-    pub const EEXIST: Self = Self(17);
-    /// An argument, or a state, that makes no sense.
-    pub const EINVAL: Self = Self(22);
-    /// No space on the disk.
-    pub const ENOSPC: Self = Self(28);
-    /// Not built, or not allowed here.
-    pub const ENOTSUP: Self = Self(if cfg!(target_os = "macos") { 45 } else { 95 });
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:expr,)*) => {
+        impl Code {
+            $(
+                $(#[$doc])*
+                ///
+                #[doc = concat!(
+                    "```\n# use rshelve::Code;\nassert_eq!(Code::", stringify!($name), ", Code(",
+                    stringify!($number), "));\n```",
+                )]
+                pub const $name: Self = Self($number);
+            )*
+        }
+    };
+}
 
+codes! {
+    /// All is well.
+    OK = 0,
+    /// The transaction conflicts with another one, or is too large: roll it back, run it again.
+    ROLLBACK = -31800,
+    /// The key has a value already.
+    DUPLICATE_KEY = -31801,
+    /// An error without a number of its own.
+    ERROR = -31802,
+    /// No such record, or the end of a walk.
+    NOTFOUND = -31803,
+    /// An earlier failure stopped the database.
+    PANIC = -31804,
+    /// The database must be opened for writing, to be recovered.
+    RUN_RECOVERY = -31806,
+    /// The cache is full of what cannot leave it.
+    CACHE_FULL = -31807,
+    /// A prepared transaction is in the way; there are none yet.
+    PREPARE_CONFLICT = -31808,
+    /// The file is damaged.
+    TRY_SALVAGE = -31809,
+    /// What was named does not exist.
+    ENOENT = 2,
+    /// What was named is in use.
+    EBUSY = 16,
+    /// What was to be made is there already.
+    EEXIST = 17,
+    /// An argument, or a state, that makes no sense.
+    EINVAL = 22,
+    /// No space on the disk.
+    ENOSPC = 28,
+    /// Not built, or not allowed here.
+    ENOTSUP = if cfg!(target_os = "macos") { 45 } else { 95 },
+}
+
+impl Code {
     /// The number of `error`.
     ///
     /// ```

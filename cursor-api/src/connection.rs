@@ -95,11 +95,27 @@ impl Connection {
     }
 
     /// The path that it was opened by.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// # let connection = rshelve::Connection::open(&path, Default::default())?;
+    /// assert_eq!(connection.path(), path);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The options that it was opened with.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// # let connection = rshelve::Connection::open(&path, Default::default())?;
+    /// assert_eq!(connection.options().durability, rshelve::Durability::Process);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn options(&self) -> &DatabaseOptions {
         self.engine.options()
     }
@@ -461,6 +477,15 @@ impl Connection {
     }
 
     /// Whether it was closed.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// # let connection = rshelve::Connection::open(&path, Default::default())?;
+    /// connection.close()?;
+    /// assert!(connection.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.engine.is_closed()
     }

@@ -28,6 +28,8 @@
 #![forbid(unsafe_code)]
 
 #[macro_use]
+mod examples;
+#[macro_use]
 mod help;
 
 mod code;
@@ -35,6 +37,8 @@ pub mod config;
 mod connection;
 mod connection_options;
 mod cursor;
+#[cfg(test)]
+mod documented_tests;
 mod event;
 #[cfg(feature = "internals")]
 mod internals;
@@ -55,28 +59,6 @@ pub use connection::Connection;
 pub use connection_options::ConnectionOptions;
 pub use cursor::Cursor;
 pub use event::EventHandler;
-/// For [`TransactionOptions::isolation`] and [`Session::set_isolation`].
-///
-/// ```
-/// use rshelve::{Connection, Isolation};
-/// # let folder = tempfile::tempdir()?;
-/// # let connection = Connection::open(folder.path().join("spam"), Default::default())?;
-/// # let stock = connection.create_table("stock", &Default::default())?;
-/// let (writer, reader) = (connection.open_session()?, connection.open_session()?);
-/// writer.begin()?;
-/// writer.open_cursor("stock")?.insert(b"eggs", b"12")?;
-/// let mut seen = Vec::new();
-/// for isolation in [Isolation::Snapshot, Isolation::ReadCommitted, Isolation::ReadUncommitted] {
-///     reader.set_isolation(isolation)?;
-///     reader.begin()?;
-///     seen.push(reader.open_cursor("stock")?.search(b"eggs")?);
-///     reader.commit()?;
-/// }
-/// assert_eq!(seen, [false, false, true]);
-/// writer.commit()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub use options::Isolation;
 pub use options::{CursorOptions, TransactionOptions};
 pub use range::Range;
 /// What [`Error::Corrupt`] tells of the damage.
@@ -138,6 +120,19 @@ pub use rshelve_core::base::error::Result;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::base::error::RollbackReason;
+/// For [`TableOptions::compression`].
+///
+/// ```
+/// use rshelve::{Compression, Connection, TableOptions};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let small = TableOptions::new().compression(Compression::Snappy);
+/// let stock = connection.create_table("stock", &small)?;
+/// assert_ne!(stock.options().compression, Compression::None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::options::Compression;
 /// What [`Connection::open`] is given.
 ///
 /// ```
@@ -155,6 +150,18 @@ pub use rshelve_core::base::error::RollbackReason;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::base::options::DatabaseOptions;
+/// For [`DatabaseOptions::durability`].
+///
+/// ```
+/// use rshelve::{Connection, DatabaseOptions, Durability};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// let safest = DatabaseOptions { durability: Durability::Sync, ..Default::default() };
+/// let stock = Connection::open(&path, safest)?.create_table("stock", &Default::default())?;
+/// stock.insert(b"eggs", b"12")?; // from here on a power cut does not lose it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::options::Durability;
 /// A longer key is refused.
 ///
 /// ```
@@ -169,6 +176,20 @@ pub use rshelve_core::base::options::DatabaseOptions;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::base::options::KEY_BYTES_MAX;
+/// For [`DatabaseOptions::mode`].
+///
+/// ```
+/// use rshelve::{Connection, DatabaseOptions, OpenMode};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// let with = |mode| DatabaseOptions { mode, ..Default::default() };
+/// assert!(Connection::open(&path, with(OpenMode::Existing)).is_err(), "there is none yet");
+/// Connection::open(&path, with(OpenMode::Create))?.close()?;
+/// Connection::open(&path, with(OpenMode::ReadOnly))?.close()?;
+/// Connection::open(&path, with(OpenMode::Replace))?.close()?; // it is empty now
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::base::options::OpenMode;
 /// What [`Connection::create_table`] is given.
 ///
 /// ```
@@ -193,7 +214,12 @@ pub use rshelve_core::base::options::TableOptions;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::base::options::Tuning;
-pub use rshelve_core::base::options::{Compression, Durability, OpenMode, VALUE_BYTES_MAX};
+/// A longer value is refused.
+///
+/// ```
+/// assert_eq!(rshelve::VALUE_BYTES_MAX, u64::from(u32::MAX));
+/// ```
+pub use rshelve_core::base::options::VALUE_BYTES_MAX;
 /// What [`Connection::stats`] counted.
 ///
 /// ```
@@ -237,6 +263,34 @@ pub use rshelve_core::block::MAGIC;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::engine::CheckpointInfo;
+/// What [`Connection::compact`] tells after each step.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use rshelve::{CompactProgress, Connection};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let mut tell = |progress: &CompactProgress| {
+///     println!("{:?}: {} bytes moved", progress.stage, progress.moved_bytes);
+///     ControlFlow::Continue(())
+/// };
+/// connection.compact(&mut tell)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::engine::CompactProgress;
+/// What [`Connection::compact`] did.
+///
+/// ```
+/// use rshelve::{CompactReport, Connection};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// let report: CompactReport = connection.open_session()?.compact()?;
+/// assert!(report.is_complete && report.after_bytes <= report.before_bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::engine::CompactReport;
 /// What [`Connection::compact`] is at.
 ///
 /// ```
@@ -253,6 +307,43 @@ pub use rshelve_core::engine::CheckpointInfo;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::engine::CompactStage;
+/// For [`TransactionOptions::isolation`] and [`Session::set_isolation`].
+///
+/// ```
+/// use rshelve::{Connection, Isolation};
+/// # let folder = tempfile::tempdir()?;
+/// # let connection = Connection::open(folder.path().join("spam"), Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// let (writer, reader) = (connection.open_session()?, connection.open_session()?);
+/// writer.begin()?;
+/// writer.open_cursor("stock")?.insert(b"eggs", b"12")?;
+/// let mut seen = Vec::new();
+/// for isolation in [Isolation::Snapshot, Isolation::ReadCommitted, Isolation::ReadUncommitted] {
+///     reader.set_isolation(isolation)?;
+///     reader.begin()?;
+///     seen.push(reader.open_cursor("stock")?.search(b"eggs")?);
+///     reader.commit()?;
+/// }
+/// assert_eq!(seen, [false, false, true]);
+/// writer.commit()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::engine::Isolation;
+/// The name of the newest checkpoint, for [`CursorOptions::checkpoint`].
+///
+/// ```
+/// use rshelve::{Connection, CursorOptions, LATEST_CHECKPOINT};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// connection.checkpoint()?;
+/// let session = connection.open_session()?;
+/// let past = CursorOptions::new().checkpoint(LATEST_CHECKPOINT);
+/// assert!(session.open_cursor_with("stock", &past)?.search(b"eggs")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::engine::LATEST_CHECKPOINT;
 /// Verifies a database without opening it.
 ///
 /// ```
@@ -270,7 +361,6 @@ pub use rshelve_core::engine::CompactStage;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::engine::verify_file;
-pub use rshelve_core::engine::{CompactProgress, CompactReport, LATEST_CHECKPOINT};
 #[doc(hidden)]
 #[cfg(feature = "waits")]
 pub use rshelve_core::internals::waited;
@@ -283,7 +373,43 @@ pub use rshelve_core::internals::waited;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::io::fork::ForkGuard;
+/// For who keeps something by process: it differs in each forked child.
+///
+/// ```
+/// let ours = rshelve::fork_generation();
+/// assert_eq!(rshelve::fork_generation(), ours, "in this process it stays");
+/// ```
 pub use rshelve_core::io::fork::generation as fork_generation;
+/// Keys that [`salvage_file`] could not read, in a [`SalvagedTable`].
+///
+/// ```
+/// use rshelve::{Connection, LostRange, salvage_file};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// # connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// # connection.close()?;
+/// let report = salvage_file(&path, &folder.path().join("new"), &mut |_| Ok(()))?;
+/// let lost: Vec<&LostRange> = report.tables.iter().flat_map(|table| &table.lost).collect();
+/// assert!(lost.is_empty(), "{lost:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::salvage::LostRange;
+/// A key whose long value [`salvage_file`] could not read, in a [`SalvagedTable`].
+///
+/// ```
+/// use rshelve::{Connection, LostValue, salvage_file};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// # connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// # connection.close()?;
+/// let report = salvage_file(&path, &folder.path().join("new"), &mut |_| Ok(()))?;
+/// let lost: Vec<&LostValue> = report.tables.iter().flat_map(|table| &table.lost_values).collect();
+/// assert!(lost.is_empty(), "{lost:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::salvage::LostValue;
 /// What [`salvage_file`] rescued, and what not.
 ///
 /// ```
@@ -307,7 +433,65 @@ pub use rshelve_core::io::fork::generation as fork_generation;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::salvage::Report as SalvageReport;
-pub use rshelve_core::salvage::{LostRange, LostValue, SalvagedTable, salvage_file};
+/// What [`salvage_file`] made of a table.
+///
+/// ```
+/// use rshelve::{Connection, SalvagedTable, salvage_file};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// # connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// # connection.close()?;
+/// let report = salvage_file(&path, &folder.path().join("new"), &mut |_| Ok(()))?;
+/// let stock: &SalvagedTable = &report.tables[0];
+/// assert_eq!((stock.name.as_str(), stock.rows), ("stock", 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::salvage::SalvagedTable;
+/// Rescues what can still be read of a damaged file, into a new database.
+///
+/// ```
+/// use rshelve::{Connection, salvage_file};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// # connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// # connection.close()?;
+/// let report = salvage_file(&path, &folder.path().join("new"), &mut |_| Ok(()))?;
+/// assert!(report.is_whole(), "{report}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::salvage::salvage_file;
+/// One thing that is wrong, in a [`VerifyReport`].
+///
+/// ```
+/// use rshelve::{Connection, VerifyProblem};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// # connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// # connection.checkpoint()?;
+/// let problems: Vec<VerifyProblem> = connection.verify(&mut |_| Ok(()))?.problems;
+/// assert!(problems.is_empty(), "{problems:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::verify::Problem as VerifyProblem;
+/// How far a verification is.
+///
+/// ```
+/// use rshelve::{Connection, VerifyProgress};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// # connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// # connection.checkpoint()?;
+/// connection.verify(&mut |progress: &VerifyProgress| {
+///     println!("{:?}: {} of {} bytes", progress.table, progress.bytes, progress.bytes_total);
+///     Ok(()) // an error here ends it
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::verify::Progress as VerifyProgress;
 /// What [`Connection::verify`] and [`verify_file`] found.
 ///
 /// ```
@@ -327,7 +511,21 @@ pub use rshelve_core::salvage::{LostRange, LostValue, SalvagedTable, salvage_fil
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::verify::Report as VerifyReport;
-pub use rshelve_core::verify::{Problem as VerifyProblem, Progress as VerifyProgress, TableReport};
+/// What a [`VerifyReport`] says of a table.
+///
+/// ```
+/// use rshelve::{Connection, TableReport};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = Connection::open(&path, Default::default())?;
+/// # connection.create_table("stock", &Default::default())?.insert(b"eggs", b"12")?;
+/// # connection.checkpoint()?;
+/// let report = connection.verify(&mut |_| Ok(()))?;
+/// let stock: &TableReport = &report.tables[0];
+/// assert_eq!((stock.name.as_str(), stock.rows_found), ("stock", 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::verify::TableReport;
 pub use session::Session;
 pub use table::{InCache, Rows, Table};
 pub use table_range::TableRange;

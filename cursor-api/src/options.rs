@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use rshelve_core::engine::Isolation;
+use rshelve_core::engine::Isolation;
 
 use crate::Result;
 use crate::config::{CursorSettings, TransactionSettings};

@@ -14,6 +14,18 @@ use crate::typed::TypedTable;
 use crate::{Connection, Result, TableOptions, TableRange};
 
 /// Rows, as [`Table::scan`] returns them.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// # let connection = rshelve::Connection::open(&path, Default::default())?;
+/// # let stock = connection.create_table("stock", &Default::default())?;
+/// stock.insert(b"eggs", b"12")?;
+/// use std::ops::Bound::Unbounded;
+/// let rows: rshelve::Rows = stock.scan(Unbounded, Unbounded, false, 10, 0)?;
+/// assert_eq!(rows, [(b"eggs".to_vec(), b"12".to_vec())]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A table of a [`Connection`]. Clones and threads share it.
@@ -85,16 +97,43 @@ impl Table {
     }
 
     /// The table's name.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// # let connection = rshelve::Connection::open(&path, Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// assert_eq!(stock.name(), "stock");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &str {
         self.table.name()
     }
 
     /// The options that it was created with.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// # let connection = rshelve::Connection::open(&path, Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// assert!(stock.options().logged);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn options(&self) -> &TableOptions {
         self.table.options()
     }
 
     /// The database that it belongs to.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// # let connection = rshelve::Connection::open(&path, Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// assert_eq!(stock.connection().tables()?, ["stock"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connection(&self) -> &Connection {
         &self.connection
     }

@@ -184,6 +184,12 @@ pub struct Corruption {
 impl Error {
     /// A system error on `file`, out of space told apart from the rest. An error of the engine
     /// that came wrapped in it (from the storage whose failures stick) is that error.
+    ///
+    /// ```
+    /// use rshelve_core::base::error::Error;
+    /// let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    /// assert!(matches!(Error::io("write", &"spam".into(), source), Error::Full { .. }));
+    /// ```
     pub fn io(action: &'static str, file: &Arc<str>, source: io::Error) -> Self {
         if let Some(own) = source.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
             return own.clone();
@@ -195,16 +201,33 @@ impl Error {
     }
 
     /// A conflict with another transaction's write.
+    ///
+    /// ```
+    /// use rshelve_core::base::error::Error;
+    /// assert!(Error::conflict().is_rollback());
+    /// ```
     pub const fn conflict() -> Self {
         Self::Rollback { reason: RollbackReason::Conflict }
     }
 
     /// An argument that makes no sense; `what` names it and the remedy.
+    ///
+    /// ```
+    /// use rshelve_core::base::error::Error;
+    /// let error = Error::invalid("a cache of 0 bytes; give at least 1 MiB");
+    /// assert_eq!(error.to_string(), "a cache of 0 bytes; give at least 1 MiB");
+    /// ```
     pub fn invalid(what: impl Into<String>) -> Self {
         Self::Invalid { what: what.into() }
     }
 
     /// A contradiction in a file.
+    ///
+    /// ```
+    /// use rshelve_core::base::error::Error;
+    /// let error = Error::corrupt(&"spam".into(), 4096, "checksum of a leaf page", 1, 2);
+    /// assert!(error.to_string().contains("spam is damaged at byte 4096"));
+    /// ```
     pub fn corrupt(
         file: &Arc<str>,
         offset: u64,
@@ -222,6 +245,11 @@ impl Error {
     }
 
     /// Whether running the whole transaction again may succeed.
+    ///
+    /// ```
+    /// use rshelve_core::base::error::Error;
+    /// assert!(!Error::NotFound.is_rollback());
+    /// ```
     pub const fn is_rollback(&self) -> bool {
         matches!(self, Self::Rollback { .. })
     }

@@ -339,6 +339,12 @@ impl TableOptions {
     }
 
     /// See [`compression`](Self::compression).
+    ///
+    /// ```
+    /// use rshelve_core::base::options::{Compression, TableOptions};
+    /// let options = TableOptions::new().compression(Compression::Snappy);
+    /// assert_eq!(options.compression, Compression::Snappy);
+    /// ```
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
@@ -346,6 +352,11 @@ impl TableOptions {
     }
 
     /// See [`leaf_bytes_max`](Self::leaf_bytes_max).
+    ///
+    /// ```
+    /// use rshelve_core::base::options::TableOptions;
+    /// assert_eq!(TableOptions::new().leaf_bytes_max(4096).leaf_bytes_max, 4096);
+    /// ```
     #[must_use]
     pub fn leaf_bytes_max(mut self, bytes: u32) -> Self {
         self.leaf_bytes_max = bytes;
@@ -353,6 +364,11 @@ impl TableOptions {
     }
 
     /// See [`internal_bytes_max`](Self::internal_bytes_max).
+    ///
+    /// ```
+    /// use rshelve_core::base::options::TableOptions;
+    /// assert_eq!(TableOptions::new().internal_bytes_max(4096).internal_bytes_max, 4096);
+    /// ```
     #[must_use]
     pub fn internal_bytes_max(mut self, bytes: u32) -> Self {
         self.internal_bytes_max = bytes;
@@ -360,6 +376,11 @@ impl TableOptions {
     }
 
     /// See [`logged`](Self::logged).
+    ///
+    /// ```
+    /// use rshelve_core::base::options::TableOptions;
+    /// assert!(!TableOptions::new().logged(false).logged);
+    /// ```
     #[must_use]
     pub fn logged(mut self, logged: bool) -> Self {
         self.logged = logged;
@@ -367,6 +388,11 @@ impl TableOptions {
     }
 
     /// See [`metadata`](Self::metadata).
+    ///
+    /// ```
+    /// use rshelve_core::base::options::TableOptions;
+    /// assert_eq!(TableOptions::new().metadata("mine").metadata, "mine");
+    /// ```
     #[must_use]
     pub fn metadata(mut self, metadata: impl Into<String>) -> Self {
         self.metadata = metadata.into();

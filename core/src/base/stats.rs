@@ -46,6 +46,15 @@ macro_rules! statistics {
 
         impl StatsSnapshot {
             /// Every value with its name.
+            ///
+            /// ```
+            /// use rshelve_core::engine::Engine;
+            /// # let folder = tempfile::tempdir()?;
+            /// # let path = folder.path().join("spam");
+            /// let engine = Engine::open(&path, Default::default())?;
+            /// assert!(engine.stats().named().any(|(name, count)| name == "file_bytes" && count > 0));
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [
                     $((stringify!($name), self.$name),)*

@@ -55,6 +55,13 @@ pub struct ForkGuard {
 impl ForkGuard {
     /// A guard of this process. From here on the process notices its forks.
     ///
+    /// ```
+    /// use rshelve_core::io::fork::ForkGuard;
+    /// let guard = ForkGuard::new()?;
+    /// assert!(guard.is_ours());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the system refuses to call us at a fork (no memory, no descriptors).
     pub fn new() -> Result<Self> {
@@ -63,12 +70,26 @@ impl ForkGuard {
     }
 
     /// Whether this is still the process that made the guard.
+    ///
+    /// ```
+    /// use rshelve_core::io::fork::ForkGuard;
+    /// let guard = ForkGuard::new()?;
+    /// assert!(guard.is_ours(), "false in a child of this process");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn is_ours(self) -> bool {
         self.born == generation()
     }
 
     /// Refuses the parent's handles in a forked child.
+    ///
+    /// ```
+    /// use rshelve_core::io::fork::ForkGuard;
+    /// let guard = ForkGuard::new()?;
+    /// guard.check("a database that was opened by the parent process")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`error::Error::Closed`] with `what` in a child of the process that made the guard.

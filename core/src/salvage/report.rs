@@ -61,6 +61,17 @@ pub struct SalvagedTable {
 impl SalvagedTable {
     /// The rows that are known to be lost, or replaced by stale ones at best. There may be more where
     /// nobody counted.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// engine.close()?;
+    /// let report = rshelve_core::salvage::salvage_file(&path, &folder.path().join("new"), &mut |_| Ok(()))?;
+    /// assert!(report.tables.iter().all(|table| table.rows_lost() == 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rows_lost(&self) -> u64 {
         let gaps =
             self.lost.iter().filter_map(|gap| Some(gap.rows?.saturating_sub(gap.rows_found)));
@@ -97,17 +108,50 @@ impl Report {
     }
 
     /// Whether nothing was lost, and nothing wrong.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// engine.close()?;
+    /// let report = rshelve_core::salvage::salvage_file(&path, &folder.path().join("new"), &mut |_| Ok(()))?;
+    /// assert!(report.is_whole(), "{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_whole(&self) -> bool {
         let whole = |table: &SalvagedTable| table.lost.is_empty() && table.lost_value_count == 0;
         self.remarks.is_empty() && self.tables.iter().all(whole)
     }
 
     /// The rows in the new database before the log was applied.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// engine.close()?;
+    /// let report = rshelve_core::salvage::salvage_file(&path, &folder.path().join("new"), &mut |_| Ok(()))?;
+    /// assert_eq!(report.rows(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
     /// The rows that are known to be lost.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// engine.close()?;
+    /// let report = rshelve_core::salvage::salvage_file(&path, &folder.path().join("new"), &mut |_| Ok(()))?;
+    /// assert_eq!(report.rows_lost(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rows_lost(&self) -> u64 {
         self.tables.iter().map(SalvagedTable::rows_lost).sum()
     }

@@ -114,21 +114,61 @@ impl Report {
     }
 
     /// Whether nothing is wrong.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// let report = engine.verify(&mut |_| Ok(()))?;
+    /// assert!(report.is_clean(), "{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_clean(&self) -> bool {
         self.problem_count == 0
     }
 
     /// The rows of all tables.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// let report = engine.verify(&mut |_| Ok(()))?;
+    /// assert_eq!(report.rows(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows_found).sum()
     }
 
     /// Bytes in use that nothing reaches.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// let report = engine.verify(&mut |_| Ok(()))?;
+    /// assert_eq!(report.unreached_bytes(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unreached_bytes(&self) -> u64 {
         self.unreached.iter().map(|extent| extent.len).sum()
     }
 
     /// The first finding as an error, if there is one.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("spam");
+    /// let engine = Engine::open(&path, Default::default())?;
+    /// let report = engine.verify(&mut |_| Ok(()))?;
+    /// report.check()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// That finding.

@@ -62,11 +62,24 @@ impl Settings {
     }
 
     /// Whether the string gives the option, be it its default.
+    ///
+    /// ```
+    /// use rshelve::config::{Method, Settings};
+    /// let settings = Settings::read(Method::Drop, "force=false")?;
+    /// assert!(settings.is_given("force") && !settings.is_given("lock_wait"));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn is_given(&self, name: &str) -> bool {
         self.given.iter().any(|(key, _)| key == name)
     }
 
     /// A flag.
+    ///
+    /// ```
+    /// use rshelve::config::{Method, Settings};
+    /// assert!(Settings::read(Method::Drop, "force")?.flag("force"));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     ///
     /// # Panics
     /// These four panic for a name, or a type, that is not in the table.
@@ -78,6 +91,12 @@ impl Settings {
     }
 
     /// A number, or a number of bytes.
+    ///
+    /// ```
+    /// use rshelve::config::{Method, Settings};
+    /// assert_eq!(Settings::read(Method::Open, "cache_size=2MB")?.number("cache_size"), 2 << 20);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn number(&self, name: &str) -> i64 {
         match self.value(name) {
             Value::Number(number) => number,
@@ -86,6 +105,12 @@ impl Settings {
     }
 
     /// A text, or one of several words.
+    ///
+    /// ```
+    /// use rshelve::config::{Method, Settings};
+    /// assert_eq!(Settings::read(Method::Open, "error_prefix=me")?.text("error_prefix"), "me");
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn text(&self, name: &str) -> String {
         match self.value(name) {
             Value::Text(text) => text,
@@ -94,6 +119,12 @@ impl Settings {
     }
 
     /// A list, or words.
+    ///
+    /// ```
+    /// use rshelve::config::{Method, Settings};
+    /// assert_eq!(Settings::read(Method::Checkpoint, "drop=(a,b)")?.list("drop"), ["a", "b"]);
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn list(&self, name: &str) -> Vec<String> {
         match self.value(name) {
             Value::List(list) => list,

@@ -59,6 +59,13 @@ pub struct Format {
 impl Format {
     /// The most columns, and the largest count or size before a letter: enough for any row, and
     /// too little for a format string to be an attack.
+    ///
+    /// ```
+    /// use rshelve::packing::Format;
+    /// let most = Format::COUNT_MAX;
+    /// assert!(format!("{most}u").parse::<Format>().is_ok());
+    /// assert!(format!("{}u", most + 1).parse::<Format>().is_err());
+    /// ```
     pub const COUNT_MAX: usize = 64 << 10;
 
     /// The format's columns, in order; padding is one.

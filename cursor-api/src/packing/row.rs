@@ -167,12 +167,31 @@ pub struct Packer<'f> {
 
 impl Packer<'_> {
     /// What the next value has to be; none when all columns are there.
+    ///
+    /// ```
+    /// use rshelve::packing::{Format, Kind, Value};
+    /// let format: Format = "iS".parse()?;
+    /// let mut packed = Vec::new();
+    /// let mut packer = format.packer(&mut packed);
+    /// assert_eq!(packer.wants(), Some(Kind::Signed));
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     pub fn wants(&self) -> Option<Kind> {
         let rest = self.format.columns().get(self.next..).unwrap_or_default();
         rest.iter().copied().find(|kind| !matches!(kind, Kind::Padding(_)))
     }
 
     /// Appends the next value.
+    ///
+    /// ```
+    /// use rshelve::packing::{Format, Kind, Value};
+    /// let format: Format = "iS".parse()?;
+    /// let mut packed = Vec::new();
+    /// let mut packer = format.packer(&mut packed);
+    /// packer.put(Value::Signed(5))?;
+    /// assert!(packer.put(Value::Signed(5)).is_err(), "a text comes next");
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Format::pack`].
@@ -186,6 +205,16 @@ impl Packer<'_> {
     }
 
     /// Ends the row.
+    ///
+    /// ```
+    /// use rshelve::packing::{Format, Kind, Value};
+    /// let format: Format = "iS".parse()?;
+    /// let mut packed = Vec::new();
+    /// let mut packer = format.packer(&mut packed);
+    /// packer.put(Value::Signed(5))?;
+    /// assert!(packer.finish().is_err(), "the text is missing");
+    /// # Ok::<(), rshelve::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] when values are missing.

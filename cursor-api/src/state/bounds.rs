@@ -162,6 +162,11 @@ impl Bounds {
 impl CursorState {
     /// Holds the cursor to keys from, or up to, the key that is set.
     ///
+    #[doc = state_example!(r#"cursor.set_key(b"b");
+cursor.set_bound(&mut session, Edge::Lower, true)?;
+cursor.next(&mut session)?;
+assert_eq!(cursor.key(&session)?, b"b");"#)]
+    ///
     /// # Errors
     /// [`Error::Invalid`] when no key is set, when the cursor is on a record, and when no key would be
     /// left between the bounds.
@@ -210,6 +215,12 @@ impl CursorState {
     }
 
     /// Takes the bounds away, or one of them.
+    ///
+    #[doc = state_example!(r#"cursor.set_key(b"b");
+cursor.set_bound(&mut session, Edge::Lower, true)?;
+cursor.clear_bound(&mut session, None)?;
+cursor.next(&mut session)?;
+assert_eq!(cursor.key(&session)?, b"a");"#)]
     ///
     /// # Errors
     /// [`Error::Unsupported`] of a cursor that has none.

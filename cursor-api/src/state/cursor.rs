@@ -132,26 +132,41 @@ impl CursorState {
     }
 
     /// The name of its table, or of its rows.
+    ///
+    #[doc = state_example!(r#"assert_eq!(cursor.name(), "stock");"#)]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// How it was opened.
+    ///
+    #[doc = state_example!(r#"assert!(cursor.settings().overwrite && !cursor.settings().readonly);"#)]
     pub fn settings(&self) -> &CursorSettings {
         &self.settings
     }
 
     /// Changes [`CursorSettings::overwrite`] from here on.
+    ///
+    #[doc = state_example!(r#"cursor.set_overwrite(false);
+cursor.set_key(b"a");
+cursor.set_value(b"2");
+assert!(matches!(cursor.insert(&mut session), Err(Error::DuplicateKey)));"#)]
     pub fn set_overwrite(&mut self, overwrite: bool) {
         self.settings.overwrite = overwrite;
     }
 
     /// The options of its table, if it has one.
+    ///
+    #[doc = state_example!(r#"assert!(cursor.table_options().is_some_and(|options| options.logged));"#)]
     pub fn table_options(&self) -> Option<&TableOptions> {
         self.table.as_ref().map(Source::options)
     }
 
     /// Whether it is on a record.
+    ///
+    #[doc = state_example!(r#"assert!(!cursor.is_placed());
+cursor.next(&mut session)?;
+assert!(cursor.is_placed());"#)]
     pub fn is_placed(&self) -> bool {
         self.position.is_set() || self.rows.row().is_some()
     }
@@ -167,6 +182,10 @@ impl CursorState {
     // What is set.
 
     /// Sets the key for the next operation.
+    ///
+    #[doc = state_example!(r#"cursor.set_key(b"b");
+cursor.search(&mut session)?;
+assert!(cursor.is_placed());"#)]
     pub fn set_key(&mut self, key: &[u8]) {
         self.catch_up();
         self.key.clear();
@@ -175,6 +194,11 @@ impl CursorState {
     }
 
     /// Sets the value for the next operation.
+    ///
+    #[doc = state_example!(r#"cursor.set_key(b"b");
+cursor.set_value(b"2");
+cursor.update(&mut session)?;
+assert_eq!(stock.get(b"b")?.as_deref(), Some(&b"2"[..]));"#)]
     pub fn set_value(&mut self, value: &[u8]) {
         self.catch_up();
         self.value.clear();
@@ -184,6 +208,10 @@ impl CursorState {
 
     /// The key that is set, or that the cursor is on. Valid until the cursor's next operation.
     ///
+    #[doc = state_example!(r#"assert!(matches!(cursor.key(&session), Err(Error::Invalid { .. })));
+cursor.set_key(b"b");
+assert_eq!(cursor.key(&session)?, b"b");"#)]
+    ///
     /// # Errors
     /// [`Error::Invalid`] when there is none.
     pub fn key<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
@@ -191,6 +219,9 @@ impl CursorState {
     }
 
     /// The value that is set, or that the cursor is on. Valid until the cursor's next operation.
+    ///
+    #[doc = state_example!(r#"cursor.next(&mut session)?;
+assert_eq!(cursor.value(&session)?, b"1");"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is none; what reading a long value gives.
@@ -228,6 +259,12 @@ impl CursorState {
 
     /// Compares its key with that of another cursor of the same table.
     ///
+    #[doc = state_example!(r#"let mut other = session.open_cursor("stock", &CursorOptions::new())?;
+cursor.next(&mut session)?;
+other.set_key(b"b");
+assert_eq!(cursor.compare(&other, &session)?, Ordering::Less);
+other.close(&mut session)?;"#)]
+    ///
     /// # Errors
     /// [`Error::Invalid`] when either has no key, or their tables differ.
     pub fn compare(&self, other: &Self, session: &SessionState) -> Result<Ordering> {
@@ -249,6 +286,12 @@ impl CursorState {
 
     /// Goes to the next record; from no record, to the first. A random cursor goes to any record.
     ///
+    #[doc = state_example!(r#"let mut keys = Vec::new();
+while cursor.next(&mut session).is_ok() {
+    keys.extend_from_slice(cursor.key(&session)?);
+}
+assert_eq!(keys, b"abc");"#)]
+    ///
     /// # Errors
     /// [`Error::NotFound`], and on no record, at the end, or at the end of the bounds;
     /// [`Error::Closed`]; what reading gives.
@@ -262,6 +305,9 @@ impl CursorState {
     }
 
     /// Goes to the previous record; from no record, to the last.
+    ///
+    #[doc = state_example!(r#"cursor.prev(&mut session)?;
+assert_eq!(cursor.key(&session)?, b"c");"#)]
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -319,6 +365,13 @@ impl CursorState {
 
     /// Goes to the key that is set.
     ///
+    #[doc = state_example!(r#"cursor.set_key(b"x");
+assert!(matches!(cursor.search(&mut session), Err(Error::NotFound)));
+assert_eq!(cursor.key(&session)?, b"x", "it is kept");
+cursor.set_key(b"b");
+cursor.search(&mut session)?;
+assert_eq!(cursor.value(&session)?, b"1");"#)]
+    ///
     /// # Errors
     /// [`Error::NotFound`], with the key kept and on no record, when it is not there;
     /// [`Error::Invalid`] when no key is set; as [`next`](Self::next).
@@ -331,6 +384,9 @@ impl CursorState {
     }
 
     /// Goes to `key`; the key is not kept when it is not there.
+    ///
+    #[doc = state_example!(r#"cursor.search_for(&mut session, b"b")?;
+assert_eq!(cursor.value(&session)?, b"1");"#)]
     ///
     /// # Errors
     /// As [`search`](Self::search).
@@ -360,6 +416,10 @@ impl CursorState {
     /// Goes to the key that is set; if it is not there, to the smallest key above, else to the largest
     /// one below. Says where it landed relative to the key.
     ///
+    #[doc = state_example!(r#"cursor.set_key(b"aa");
+assert_eq!(cursor.search_near(&mut session)?, Ordering::Greater);
+assert_eq!(cursor.key(&session)?, b"b");"#)]
+    ///
     /// # Errors
     /// [`Error::NotFound`] when there is no record at all; as [`search`](Self::search).
     pub fn search_near(&mut self, session: &mut SessionState) -> Result<Ordering> {
@@ -371,6 +431,9 @@ impl CursorState {
     }
 
     /// The same for `key`, which is not kept.
+    ///
+    #[doc = state_example!(r#"assert_eq!(cursor.search_near_for(&mut session, b"x")?, Ordering::Less);
+assert_eq!(cursor.key(&session)?, b"c");"#)]
     ///
     /// # Errors
     /// As [`search_near`](Self::search_near).
@@ -411,6 +474,10 @@ impl CursorState {
 
     /// Finds the largest key, and sets it; the cursor is on no record.
     ///
+    #[doc = state_example!(r#"cursor.largest_key(&mut session)?;
+assert_eq!(cursor.key(&session)?, b"c");
+assert!(!cursor.is_placed());"#)]
+    ///
     /// # Errors
     /// [`Error::NotFound`] in an empty table; [`Error::Invalid`] with bounds; as
     /// [`next`](Self::next).
@@ -430,12 +497,20 @@ impl CursorState {
     }
 
     /// Goes to no record, and lets go of the page, the key, the value and the bounds.
+    ///
+    #[doc = state_example!(r#"cursor.next(&mut session)?;
+cursor.reset(&mut session);
+assert!(!cursor.is_placed() && cursor.key(&session).is_err());"#)]
     pub fn reset(&mut self, session: &mut SessionState) {
         self.bounds = Bounds::default();
         self.leave(session);
     }
 
     /// The cursor's end. A cursor that is dropped without it keeps its session's snapshot.
+    ///
+    #[doc = state_example!(r#"cursor.next(&mut session)?;
+cursor.close(&mut session)?; // the session's snapshot goes with its last cursor on a record
+# let mut cursor = session.open_cursor("stock", &CursorOptions::new())?;"#)]
     ///
     /// # Errors
     /// Those of a bulk cursor: what writing its last rows and the checkpoint give.

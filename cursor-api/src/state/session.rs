@@ -58,6 +58,10 @@ pub struct SessionState {
 impl SessionState {
     /// A session of an open database.
     ///
+    #[doc = state_example!(r#"let mut another = SessionState::open(&connection)?;
+another.begin(&TransactionOptions::new())?;
+assert!(another.in_transaction() && !session.in_transaction());"#)]
+    ///
     /// # Errors
     /// [`Error::Closed`].
     pub fn open(connection: &Connection) -> Result<Self> {
@@ -78,6 +82,10 @@ impl SessionState {
     // Cursors.
 
     /// A cursor over table `name`, on no record yet.
+    ///
+    #[doc = state_example!(r#"let mut past = session.open_cursor("none", &CursorOptions::new());
+assert!(matches!(past, Err(Error::Missing { .. })));
+session.open_cursor("stock", &CursorOptions::new().readonly(true))?.close(&mut session)?;"#)]
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Closed`]; [`Error::Unsupported`] for options that are not built.
@@ -101,6 +109,11 @@ impl SessionState {
 
     /// Opens what `uri` names: a table, the metadata of all tables, or the statistics.
     ///
+    #[doc = state_example!(r#"let mut tables = session.open_uri("metadata:", &CursorOptions::new())?;
+tables.next(&mut session)?;
+assert_eq!(tables.key(&session)?, b"table:stock\0");
+tables.close(&mut session)?;"#)]
+    ///
     /// # Errors
     /// As [`Uri::parse`] and [`open_cursor`](Self::open_cursor); [`Error::Invalid`] for a bulk or
     /// random cursor over what is not a table.
@@ -119,11 +132,22 @@ impl SessionState {
 
     /// A cursor over rows that are made now, such as a binding makes of metadata or statistics. It only
     /// reads.
+    ///
+    #[doc = state_example!(r#"let rows = vec![(b"x".to_vec(), b"1".to_vec()), (b"y".to_vec(), b"2".to_vec())];
+let mut made = session.open_rows("made:", rows);
+made.search_for(&mut session, b"y")?;
+assert_eq!(made.value(&session)?, b"2");
+made.close(&mut session)?;"#)]
     pub fn open_rows(&mut self, name: &str, rows: Vec<(Vec<u8>, Vec<u8>)>) -> CursorState {
         CursorState::over_rows(self, name, rows)
     }
 
     /// A second cursor where `cursor` is, or with its key.
+    ///
+    #[doc = state_example!(r#"cursor.next(&mut session)?;
+let twin = session.duplicate(&cursor, &CursorOptions::new())?;
+assert_eq!(twin.key(&session)?, b"a");
+twin.close(&mut session)?;"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] when it has no key; [`Error::Missing`] when there is no record at its key;
@@ -159,6 +183,10 @@ impl SessionState {
 
     /// Resets every cursor of the session, and lets its snapshot go.
     ///
+    #[doc = state_example!(r#"cursor.next(&mut session)?;
+session.reset()?;
+assert!(cursor.key(&session).is_err(), "it is on no record any more");"#)]
+    ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction.
     pub fn reset(&mut self) -> Result<()> {
@@ -179,6 +207,9 @@ impl SessionState {
     }
 
     /// Tells the connection's event handler of a failure that no caller gets.
+    ///
+    #[doc = state_example!(r#"// A cursor was dropped, and its close failed: nobody else is told.
+session.report("closing a cursor", &Error::NotFound);"#)]
     pub fn report(&self, what: &str, error: &Error) {
         self.engine.report(what, error);
     }
@@ -208,6 +239,10 @@ impl SessionState {
 
     /// Begins a transaction. Cursors keep their places.
     ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new().isolation(Isolation::ReadCommitted))?;
+assert!(session.in_transaction());
+session.commit()?;"#)]
+    ///
     /// # Errors
     /// [`Error::Invalid`] inside one, [`Error::Closed`].
     pub fn begin(&mut self, options: &TransactionOptions) -> Result<()> {
@@ -228,6 +263,12 @@ impl SessionState {
 
     /// Commits the transaction, as it was begun. Cursors keep their places.
     ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new())?;
+cursor.insert_row(&mut session, b"d", b"4")?;
+assert_eq!(stock.len()?, 3);
+session.commit()?;
+assert_eq!(stock.len()?, 4);"#)]
+    ///
     /// # Errors
     /// [`Error::Invalid`] without one, or when an operation in it failed after it had written: it is
     /// rolled back then. [`Error::OutcomeUnknown`] when the log could not be synced.
@@ -237,6 +278,10 @@ impl SessionState {
 
     /// The same; `sync`, if it is given, takes the place of what
     /// [`TransactionOptions::sync`] said.
+    ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new())?;
+cursor.insert_row(&mut session, b"d", b"4")?;
+session.commit_with(Some(true))?; // from here on a power cut does not lose it"#)]
     ///
     /// # Errors
     /// As [`commit`](Self::commit); [`Error::Unsupported`], and the transaction stays open, when `sync`
@@ -259,6 +304,13 @@ impl SessionState {
 
     /// The transaction sees what is committed now, from here on; outside one, the session's cursors do.
     ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new())?;
+stock.insert(b"d", b"4")?;
+assert_eq!(session.rows("stock")?, 3);
+session.reset_snapshot()?;
+assert_eq!(session.rows("stock")?, 4);
+session.commit()?;"#)]
+    ///
     /// # Errors
     /// [`Error::Unsupported`] in a transaction with weaker isolation, or in one that
     /// has written.
@@ -272,6 +324,12 @@ impl SessionState {
 
     /// The isolation of transactions that are begun without one.
     ///
+    #[doc = state_example!(r#"session.set_isolation(Isolation::ReadCommitted)?;
+session.begin(&TransactionOptions::new())?;
+let refused = cursor.insert_row(&mut session, b"d", b"4");
+assert!(matches!(refused, Err(Error::Unsupported { .. })), "it only reads");
+session.rollback()?;"#)]
+    ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction.
     pub fn set_isolation(&mut self, isolation: Isolation) -> Result<()> {
@@ -282,6 +340,9 @@ impl SessionState {
 
     /// Changes the options that `config` gives, and no others; see `Session.reconfigure` in
     /// [`METHODS`](crate::config::METHODS).
+    ///
+    #[doc = state_example!(r#"session.reconfigure("isolation=read-committed")?;
+assert!(session.reconfigure("isolation=perfect").is_err());"#)]
     ///
     /// # Errors
     /// As [`Settings::read`] and [`set_isolation`](Self::set_isolation); nothing is changed then.
@@ -296,12 +357,19 @@ impl SessionState {
 
     /// How long an operation may wait for another transaction, or for room in the cache; none is the
     /// database's time-out.
+    ///
+    #[doc = state_example!(r#"session.set_operation_timeout(Some(std::time::Duration::from_millis(50)));"#)]
     pub fn set_operation_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
         self.core.set_timeout(timeout);
     }
 
     /// Rolls the transaction back, and resets every cursor.
+    ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new())?;
+cursor.remove_row(&mut session, b"a")?;
+session.rollback()?;
+assert_eq!(stock.len()?, 3);"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] without one; what reading pages gives.
@@ -317,11 +385,22 @@ impl SessionState {
 
     /// Notes that an operation failed above this layer: an open transaction that has written cannot be
     /// committed any more.
+    ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new())?;
+cursor.remove_row(&mut session, b"a")?;
+session.fail(); // what the row was to be could not be packed
+assert!(session.commit().is_err());
+assert_eq!(stock.len()?, 3);"#)]
     pub fn fail(&mut self) {
         self.core.fail();
     }
 
     /// Whether a transaction is open.
+    ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new())?;
+assert!(session.in_transaction());
+session.rollback()?;
+assert!(!session.in_transaction());"#)]
     pub fn in_transaction(&self) -> bool {
         self.core.in_transaction()
     }
@@ -329,6 +408,10 @@ impl SessionState {
     // Tables.
 
     /// Creates table `name`, unless it exists with the same options.
+    ///
+    #[doc = state_example!(r#"session.create("guests", &Default::default(), false)?;
+let again = session.create("guests", &Default::default(), true);
+assert!(matches!(again, Err(Error::Exists { .. })));"#)]
     ///
     /// # Errors
     /// [`Error::Exists`] when it exists and `exclusive` is set; [`Error::Invalid`] when it exists with
@@ -347,6 +430,10 @@ impl SessionState {
 
     /// Drops table `name` and all that is in it.
     ///
+    #[doc = state_example!(r#"session.create("guests", &Default::default(), false)?;
+session.drop_table("guests")?;
+assert!(matches!(session.drop_table("guests"), Err(Error::Missing { .. })));"#)]
+    ///
     /// # Errors
     /// [`Error::Busy`] while a cursor or handle on it is open, [`Error::Missing`]; what reading and
     /// writing gives.
@@ -356,6 +443,12 @@ impl SessionState {
 
     /// Removes every row from the key of `start` to that of `stop`, both included; without one, from
     /// the first, or to the last. The keys need not be there. The cursors are on no record afterwards.
+    ///
+    #[doc = state_example!(r#"let mut stop = session.open_cursor("stock", &CursorOptions::new())?;
+stop.set_key(b"b");
+session.truncate(None, Some(&mut stop))?;
+assert_eq!(stock.len()?, 1);
+stop.close(&mut session)?;"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no cursor, one has no key, they are of different tables, or
@@ -412,6 +505,9 @@ impl SessionState {
 
     /// Removes every row of table `name`.
     ///
+    #[doc = state_example!(r#"session.truncate_table("stock")?;
+assert!(stock.is_empty()?);"#)]
+    ///
     /// # Errors
     /// [`Error::Missing`]; as [`truncate`](Self::truncate).
     pub fn truncate_table(&mut self, name: &str) -> Result<()> {
@@ -419,6 +515,9 @@ impl SessionState {
     }
 
     /// Removes every row of table `name` between two keys.
+    ///
+    #[doc = state_example!(r#"session.truncate_keys("stock", Bound::Excluded(b"a".to_vec()), Bound::Unbounded)?;
+assert_eq!(stock.len()?, 1);"#)]
     ///
     /// # Errors
     /// As [`truncate_table`](Self::truncate_table).
@@ -449,6 +548,8 @@ impl SessionState {
 
     /// How many rows table `name` has, as the session sees it.
     ///
+    #[doc = state_example!(r#"assert_eq!(session.rows("stock")?, 3);"#)]
+    ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Closed`].
     pub fn rows(&self, name: &str) -> Result<u64> {
@@ -456,6 +557,9 @@ impl SessionState {
     }
 
     /// Brings the one file up to date, durably, and resets the session's cursors.
+    ///
+    #[doc = state_example!(r#"session.checkpoint()?;
+assert!(session.verify()?.is_clean());"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction; as
@@ -468,6 +572,10 @@ impl SessionState {
 
     /// The same, and afterwards the checkpoint is kept under `name`, if one is given, in place of any of
     /// that name; those in `drop` are dropped, all of them or none.
+    ///
+    #[doc = state_example!(r#"session.checkpoint_with(Some("monday"), &[])?;
+session.checkpoint_with(Some("tuesday"), &["monday"])?;
+assert_eq!(session.checkpoints().len(), 1);"#)]
     ///
     /// # Errors
     /// [`Error::Busy`] when a cursor reads one that is to go; [`Error::Missing`]; [`Error::Invalid`]
@@ -485,11 +593,17 @@ impl SessionState {
     }
 
     /// The named checkpoints, in the order in which they were taken.
+    ///
+    #[doc = state_example!(r#"session.checkpoint_with(Some("monday"), &[])?;
+assert_eq!(session.checkpoints()[0].name, "monday");"#)]
     pub fn checkpoints(&self) -> Vec<CheckpointInfo> {
         self.engine.checkpoints()
     }
 
     /// Takes a checkpoint, and verifies all that it reaches. What is damaged is in the report, by table.
+    ///
+    #[doc = state_example!(r#"let report = session.verify()?;
+assert!(report.is_clean(), "{report}");"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction; as [`checkpoint`](Self::checkpoint) and
@@ -502,6 +616,9 @@ impl SessionState {
 
     /// Makes everything committed so far durable.
     ///
+    #[doc = state_example!(r#"stock.insert(b"d", b"4")?;
+session.log_flush()?; // from here on a power cut does not lose it"#)]
+    ///
     /// # Errors
     /// As [`Connection::sync`](crate::Connection::sync).
     pub fn log_flush(&mut self) -> Result<()> {
@@ -509,6 +626,8 @@ impl SessionState {
     }
 
     /// Compacts the whole database, which is one file.
+    ///
+    #[doc = state_example!(r#"assert!(session.compact()?.is_complete);"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction; as [`Connection::compact`](crate::Connection::compact).

@@ -12,6 +12,12 @@ impl CursorState {
     /// Gives the key that is set the value that is set. The cursor is on no record afterwards, and has
     /// neither key nor value.
     ///
+    #[doc = state_example!(r#"cursor.set_key(b"d");
+cursor.set_value(b"4");
+cursor.insert(&mut session)?;
+assert_eq!(stock.get(b"d")?.as_deref(), Some(&b"4"[..]));
+assert!(!cursor.is_placed() && cursor.key(&session).is_err());"#)]
+    ///
     /// # Errors
     /// [`Error::DuplicateKey`] without `overwrite` when the key has a value; inside a transaction that
     /// value is set then. [`Error::NotFound`] outside the bounds; [`Error::Invalid`] when
@@ -45,6 +51,9 @@ impl CursorState {
 
     /// Gives `key` this value, without a look at what is set.
     ///
+    #[doc = state_example!(r#"cursor.insert_row(&mut session, b"d", b"4")?;
+assert_eq!(stock.len()?, 4);"#)]
+    ///
     /// # Errors
     /// As [`insert`](Self::insert).
     pub fn insert_row(
@@ -73,6 +82,9 @@ impl CursorState {
 
     /// Gives `key` this value if it has none; false if it has one.
     ///
+    #[doc = state_example!(r#"assert!(cursor.insert_new_row(&mut session, b"d", b"4")?);
+assert!(!cursor.insert_new_row(&mut session, b"d", b"5")?);"#)]
+    ///
     /// # Errors
     /// As [`insert`](Self::insert), but for duplicates.
     pub fn insert_new_row(
@@ -88,6 +100,11 @@ impl CursorState {
 
     /// Gives the key that is set, or that the cursor is on, the value that is set. The cursor is on
     /// that record afterwards.
+    ///
+    #[doc = state_example!(r#"cursor.next(&mut session)?;
+cursor.set_value(b"2"); // of the record that it is on
+cursor.update(&mut session)?;
+assert_eq!((cursor.key(&session)?, cursor.value(&session)?), (&b"a"[..], &b"2"[..]));"#)]
     ///
     /// # Errors
     /// [`Error::NotFound`] without `overwrite` when the key has no value; as
@@ -119,6 +136,11 @@ impl CursorState {
     /// Deletes the key that is set; the cursor has neither key nor place afterwards. Or the record that
     /// the cursor is on; it keeps place and key then, and has no value.
     ///
+    #[doc = state_example!(r#"cursor.next(&mut session)?;
+cursor.remove(&mut session)?;
+cursor.next(&mut session)?;
+assert_eq!(cursor.key(&session)?, b"b", "it went on from its place");"#)]
+    ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such record, with the key kept; as
     /// [`insert`](Self::insert).
@@ -143,6 +165,9 @@ impl CursorState {
 
     /// Deletes `key`, without a look at what is set.
     ///
+    #[doc = state_example!(r#"cursor.remove_row(&mut session, b"b")?;
+assert!(matches!(cursor.remove_row(&mut session, b"b"), Err(Error::NotFound)));"#)]
+    ///
     /// # Errors
     /// As [`remove`](Self::remove).
     pub fn remove_row(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
@@ -157,6 +182,12 @@ impl CursorState {
     /// Makes every transaction that writes the record beside this one conflict with it. The cursor is
     /// on the record afterwards.
     ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new())?;
+cursor.set_key(b"a");
+cursor.reserve(&mut session)?;
+assert!(matches!(stock.remove(b"a"), Err(Error::Rollback { .. })), "it is this transaction's");
+session.rollback()?;"#)]
+    ///
     /// # Errors
     /// [`Error::Invalid`] outside a transaction; [`Error::NotFound`] when there is no such record; as
     /// [`insert`](Self::insert).
@@ -166,6 +197,13 @@ impl CursorState {
 
     /// Changes parts of the record's value, one after the other. The cursor is on the record
     /// afterwards, with the new value.
+    ///
+    #[doc = state_example!(r#"session.begin(&TransactionOptions::new())?;
+cursor.set_key(b"a");
+let change = Modify { data: b"23".to_vec(), offset: 1, size: 0 };
+cursor.modify(&mut session, &[change], Padding::Nul)?;
+session.commit()?;
+assert_eq!(stock.get(b"a")?.as_deref(), Some(&b"123"[..]));"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] without changes; as [`reserve`](Self::reserve).
