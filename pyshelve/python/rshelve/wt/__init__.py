@@ -42,9 +42,11 @@ from rshelve.wt._codes import (
     WT_RUN_RECOVERY,
     WT_TRY_SALVAGE,
 )
+from rshelve.wt._connection import Connection, wiredtiger_open
+from rshelve.wt._cursor import Cursor, IterableCursor
 from rshelve.wt._errors import WiredTigerError, WiredTigerRollbackError
-from rshelve.wt._handles import Connection, Cursor, IterableCursor, Session, wiredtiger_open
 from rshelve.wt._modify import Modify, wiredtiger_calc_modify, wiredtiger_calc_modify_string
+from rshelve.wt._session import Session
 from rshelve.wt.packing import pack, unpack
 
 __all__ = [

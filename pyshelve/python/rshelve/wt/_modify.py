@@ -10,7 +10,7 @@ from rshelve.wt._codes import WT_NOTFOUND
 from rshelve.wt._errors import WiredTigerError
 
 if TYPE_CHECKING:
-    from rshelve.wt._handles import Session
+    from rshelve.wt._session import Session
 
 __all__ = ["Modify", "wiredtiger_calc_modify", "wiredtiger_calc_modify_string"]
 
