@@ -251,6 +251,9 @@ impl<K: Key + ?Sized, V: Stored + ?Sized> DoubleEndedIterator for TypedRange<K, 
     }
 }
 
+/// Once at an end, at an end for good.
+impl<K: Key + ?Sized, V: Stored + ?Sized> std::iter::FusedIterator for TypedRange<K, V> {}
+
 impl<K: ?Sized, V: ?Sized> std::fmt::Debug for TypedRange<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("TypedRange").field(&self.rows).finish()

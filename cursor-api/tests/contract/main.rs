@@ -7,6 +7,7 @@ mod fixture;
 mod model;
 mod position;
 mod random;
+mod rows;
 mod schema;
 mod transactions;
 mod tuning;
