@@ -17,8 +17,8 @@ use crate::sync::Arc;
 use crate::verify::{self, OnProgress, Report, Subject, TableEntry};
 
 impl Engine {
-    /// Verifies the last checkpoint, beside readers and writers: what was committed since is not in
-    /// it, so take a [`checkpoint`](Engine::checkpoint) first to have it looked at. `progress` is
+    /// Verifies the last checkpoint, and the named ones, beside readers and writers: what was committed
+    /// since is not in it, so take a [`checkpoint`](Engine::checkpoint) first to have it looked at. `progress` is
     /// called now and then.
     ///
     /// # Errors
@@ -46,8 +46,8 @@ impl Engine {
     }
 }
 
-/// Verifies the database in the file at `path`, which is not changed, as of its last checkpoint; then
-/// reads the log that a crash has left, if there is one. Another process may have it open.
+/// Verifies the database in the file at `path`, which is not changed, as of its last checkpoint and of
+/// each named one; then reads the log that a crash has left, if there is one. Another process may have it open.
 ///
 /// # Errors
 /// [`Error::Foreign`] when the file is something else, [`Error::Corrupt`] when it is damaged in a way
@@ -75,7 +75,7 @@ pub fn verify_on(
     let file = Arc::clone(lock.file());
     // A writer's log changes while it is read, and its last record is seldom whole.
     let is_written = file.is_written().unwrap_or(false);
-    let blocks = Blocks::open(file, label, false, Arc::new(Stats::default()))?;
+    let blocks = Blocks::open_to_verify(file, label, Arc::new(Stats::default()))?;
     let superblock = blocks.superblock();
     let mut report = verify::verify(&subject(&blocks, superblock), progress)?;
     if !is_written && has_log(&*storage, name)? {
