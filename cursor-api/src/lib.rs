@@ -238,6 +238,7 @@ pub use rshelve_core::engine::CheckpointInfo;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::engine::CompactStage;
+pub use rshelve_core::engine::{CompactProgress, CompactReport, LATEST_CHECKPOINT};
 /// Verifies a database without opening it.
 ///
 /// ```
@@ -254,8 +255,7 @@ pub use rshelve_core::engine::CompactStage;
 /// assert!(report.is_clean(), "{report}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub use rshelve_core::engine::verify_file;
-pub use rshelve_core::engine::{CompactProgress, CompactReport, LATEST_CHECKPOINT};
+pub use rshelve_core::engine::{reclaim_file, verify_file};
 #[doc(hidden)]
 #[cfg(feature = "waits")]
 pub use rshelve_core::internals::waited;
