@@ -13,7 +13,7 @@ if ! cargo fuzz --version >/dev/null 2>&1; then
 fi
 seconds=${1:-60}
 shift || true
-[ $# -gt 0 ] || set -- page log file operations
+[ $# -gt 0 ] || set -- page log file operations config packing
 failed=0
 for target in "$@"; do
   echo "==> $target, $seconds s"

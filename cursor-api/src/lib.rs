@@ -362,6 +362,17 @@ pub use rshelve_core::engine::LATEST_CHECKPOINT;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::engine::verify_file;
+/// Frees what a killed writer left behind in a file that nobody has open.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// rshelve::Connection::open(&path, Default::default())?.close()?;
+/// let freed = rshelve::reclaim_file(&path)?;
+/// # let _ = freed;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::engine::reclaim_file;
 #[doc(hidden)]
 #[cfg(feature = "waits")]
 pub use rshelve_core::internals::waited;

@@ -69,3 +69,13 @@ fn nonsense_is_told_apart_from_damage() {
     assert_eq!(help.status.code(), Some(0));
     assert!(text(&help).contains("usage"));
 }
+
+#[test]
+fn reclaim_tells_what_it_freed() {
+    let (_folder, path) = database();
+    let done = run(&[Path::new("reclaim"), &path]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done));
+    assert!(text(&done).contains(": 0 bytes freed"), "{}", text(&done));
+    let missing = run(&[Path::new("reclaim"), &path.with_extension("not")]);
+    assert_eq!(missing.status.code(), Some(2), "{}", text(&missing));
+}

@@ -14,3 +14,4 @@ mod harness;
 #[allow(dead_code, reason = "the targets use some of it")]
 #[path = "../../core/tests/files/surgery.rs"]
 mod surgery;
+pub mod texts;

@@ -90,27 +90,12 @@ impl Blocks {
         writable: bool,
         stats: Arc<Stats>,
     ) -> Result<Self> {
-        let (id, chosen, file_bytes) = read_superblock(&*file, &label)?;
+        let (blocks, chosen) = Self::of_newest(file, label, writable, stats)?;
         let superblock = chosen.superblock;
-        let nothing = ExtentList::default;
-        let allocator = Allocator::new(nothing(), nothing(), superblock.end, file_bytes);
-        let blocks = Self {
-            file,
-            label,
-            id,
-            writable,
-            stats,
-            newest: Mutex::new(Newest {
-                slot: chosen.slot,
-                generation: superblock.generation,
-                wanted_names: None,
-            }),
-            growth: Mutex::new(()),
-            state: Mutex::new(State { allocator, superblock, names: Vec::new() }),
-        };
         let names = blocks.read_names(&superblock)?;
         if writable {
             let list = blocks.read_free_list(&superblock)?;
+            let file_bytes = blocks.state.lock().allocator.file_bytes();
             let mut allocator =
                 Allocator::new(list.extents, list.blocks, superblock.end, file_bytes);
             for named in &names {
@@ -129,6 +114,35 @@ impl Blocks {
         }
         blocks.state.lock().names = names;
         Ok(blocks)
+    }
+
+    /// Opens the data file to have it looked at, as [`Blocks::open`] does for reading: also when the list
+    /// of its named checkpoints is damaged, which is not read here.
+    ///
+    /// # Errors
+    /// As [`Blocks::open`].
+    pub fn open_to_verify(file: Arc<dyn File>, label: Arc<str>, stats: Arc<Stats>) -> Result<Self> {
+        let (blocks, chosen) = Self::of_newest(file, label, false, stats)?;
+        blocks.narrow_lock(chosen.superblock.generation)?;
+        Ok(blocks)
+    }
+
+    /// The file as its newest superblock has it, without the lists that this one leads to.
+    fn of_newest(
+        file: Arc<dyn File>,
+        label: Arc<str>,
+        writable: bool,
+        stats: Arc<Stats>,
+    ) -> Result<(Self, Chosen)> {
+        let (id, chosen, file_bytes) = read_superblock(&*file, &label)?;
+        let superblock = chosen.superblock;
+        let nothing = ExtentList::default;
+        let allocator = Allocator::new(nothing(), nothing(), superblock.end, file_bytes);
+        let newest =
+            Newest { slot: chosen.slot, generation: superblock.generation, wanted_names: None };
+        let state = State { allocator, superblock, names: Vec::new() };
+        let blocks = Self { writable, ..Self::from_parts(file, label, id, stats, newest, state) };
+        Ok((blocks, chosen))
     }
 
     /// An open file, for reading only.

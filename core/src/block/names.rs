@@ -4,6 +4,8 @@
 //! recorded on disk: at open, and when a later checkpoint frees something, those free lists say which
 //! of it is kept. The list changes with a checkpoint, and with its superblock at once.
 
+use hashbrown::HashSet;
+
 use super::allocator::Reach;
 use super::block_header::{BLOCK_HEADER_BYTES, BlockKind};
 use super::blocks::Blocks;
@@ -106,22 +108,25 @@ impl Blocks {
         Ok(Reach { generation: superblock.generation, free, end: superblock.end })
     }
 
-    /// The list that `superblock` leads to.
+    /// The list that `superblock` leads to; its checkpoint must be pinned, or the newest.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when it makes no sense.
-    pub(super) fn read_names(&self, superblock: &Superblock) -> Result<Vec<NamedCheckpoint>> {
+    /// [`Error::Corrupt`] when it makes no sense; [`Error::Io`].
+    pub fn read_names(&self, superblock: &Superblock) -> Result<Vec<NamedCheckpoint>> {
         let Some(address) = superblock.names else { return Ok(Vec::new()) };
         let block = self.read(&address, BlockKind::CheckpointList)?;
         let payload = block.get(BLOCK_HEADER_BYTES..).unwrap_or_default();
         let names = self.decode_names(payload).filter(|names| {
-            names.iter().all(|named| named.superblock.generation < superblock.generation)
+            let mut seen = HashSet::with_capacity(names.len());
+            names.iter().all(|named| {
+                named.superblock.generation < superblock.generation && seen.insert(&*named.name)
+            })
         });
         names.ok_or_else(|| {
             self.corrupt(
                 address.offset(),
                 "list of named checkpoints",
-                "older superblocks",
+                "older superblocks, each by a name of its own",
                 "nonsense",
             )
         })

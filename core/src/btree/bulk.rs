@@ -10,8 +10,8 @@ use crate::base::error::{Error, Result};
 use crate::block::overflow::{OverflowRef, free_value, write_value};
 use crate::block::{Address, BlockKind, Extent, NewBlock};
 use crate::format::{
-    BuilderCapacity, PageBuilder, PageImage, PageKind, Tag, cell_bytes, common_prefix, image_bytes,
-    separator,
+    BuilderCapacity, PageBuilder, PageImage, PageKind, SHARED_BYTES_MAX, Tag, cell_bytes,
+    common_prefix, image_bytes, separator,
 };
 use crate::page::Home;
 use crate::reconcile::{ChildCell, index_image};
@@ -121,8 +121,9 @@ impl BulkLoad {
             self.long_values.push(long);
             (Tag::Overflow, reference.as_slice())
         };
-        let is_full =
-            self.rows.size_with(key, bytes.len()) > tree.options().leaf_bytes_max as usize;
+        let is_full = self.rows.size_with(key, bytes.len())
+            > tree.options().leaf_bytes_max as usize
+            || self.rows.bytes.len() > SHARED_BYTES_MAX;
         if is_full && !self.rows.ends.is_empty() {
             let low = separator(&self.last_key, key).to_vec();
             self.end_leaf(tree, low)?;

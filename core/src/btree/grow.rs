@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use super::{Structure, Tree};
 use crate::base::error::Result;
-use crate::format::PageImage;
+use crate::format::{PageImage, SHARED_BYTES_MAX};
 use crate::page::{
     Index, Latched, PageRef, State, bury_index, new_index_reference, new_leaf_reference,
     replace_index,
@@ -120,7 +120,8 @@ impl Tree {
         let image = part_slot(index.image(), at, &parts.low, &parts.separators);
         let mut children = index.children().to_vec();
         children.splice(at..=at, parts.references);
-        let too_large = image.bytes_len() > self.options.internal_bytes_max as usize;
+        let too_large = image.bytes_len() > self.options.internal_bytes_max as usize
+            || image.prefix().len() * image.len() > SHARED_BYTES_MAX;
         if !too_large || children.len() < CHILDREN_LEAST {
             replace_index(parent, self.new_index(image, children.into()), guard);
             return;

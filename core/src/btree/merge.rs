@@ -8,7 +8,9 @@
 use super::{Target, Tree};
 use crate::base::error::Result;
 use crate::base::options::Compression;
-use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind, common_prefix, separator};
+use crate::format::{
+    BuilderCapacity, PageBuilder, PageImage, PageKind, SHARED_BYTES_MAX, common_prefix, separator,
+};
 use crate::page::{
     Latched, Leaf, LeafRange, PageRef, PinnedLeaf, State, new_leaf_reference, replace_index,
 };
@@ -70,10 +72,10 @@ impl Tree {
             // Something was split or removed while they were pinned.
             return Ok(nothing);
         }
-        let built = build(&leaves, bytes_max);
-        if built.len() >= leaves.len() {
+        let Some(built) = build(&leaves, bytes_max).filter(|built| built.len() < leaves.len())
+        else {
             return Ok(nothing);
-        }
+        };
         let leaves_gone = leaves.len() - built.len();
         let built_bytes = built.iter().map(|folded| folded.image.bytes_len()).sum();
         // The last one may have room for what follows.
@@ -260,9 +262,10 @@ fn follow_each_other(leaves: &[&Leaf]) -> bool {
     })
 }
 
-/// The rows of `leaves` in as few leaves as hold them.
-fn build(leaves: &[&Leaf], bytes_max: usize) -> Vec<FoldedLeaf<'static>> {
-    let (Some(first), Some(last)) = (leaves.first(), leaves.last()) else { return Vec::new() };
+/// The rows of `leaves` in as few leaves as hold them; none where they share so much less of their
+/// keys than those of each that nothing is gained.
+fn build(leaves: &[&Leaf], bytes_max: usize) -> Option<Vec<FoldedLeaf<'static>>> {
+    let (first, last) = (leaves.first()?, leaves.last()?);
     let images: Vec<&PageImage> =
         leaves.iter().map(|leaf| leaf.image()).filter(|image| !image.is_empty()).collect();
     let (mut key, mut last_key) = (Vec::new(), Vec::new());
@@ -272,6 +275,12 @@ fn build(leaves: &[&Leaf], bytes_max: usize) -> Vec<FoldedLeaf<'static>> {
     }
     // What the outermost keys share all keys between them do.
     let prefix = key[..common_prefix(&key, &last_key)].to_vec();
+    let written_out =
+        images.iter().map(|image| image.prefix().len().saturating_sub(prefix.len()) * image.len());
+    if written_out.sum::<usize>() > bytes_max {
+        return None;
+    }
+    let rows_max = (SHARED_BYTES_MAX / prefix.len().max(1)).max(1);
     let mut builder = PageBuilder::new(PageKind::Leaf, &prefix, BuilderCapacity::default());
     let mut low = first.range().low.clone();
     let mut built = Vec::new();
@@ -283,7 +292,8 @@ fn build(leaves: &[&Leaf], bytes_max: usize) -> Vec<FoldedLeaf<'static>> {
         for slot in 0..image.len() {
             let value_len = image.cell(slot).bytes.len();
             if !builder.is_empty()
-                && builder.size_bytes_with(image.key_len(slot), value_len) > bytes_max
+                && (builder.len() >= rows_max
+                    || builder.size_bytes_with(image.key_len(slot), value_len) > bytes_max)
             {
                 image.key_into(slot, &mut key);
                 let high: Box<[u8]> = separator(&last_key, &key).into();
@@ -298,5 +308,5 @@ fn build(leaves: &[&Leaf], bytes_max: usize) -> Vec<FoldedLeaf<'static>> {
     }
     let range = LeafRange { low, high: last.range().high.clone() };
     built.push(finish(&mut builder, range));
-    built
+    Some(built)
 }

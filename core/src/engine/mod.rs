@@ -25,7 +25,7 @@ mod view;
 use catalog::Catalog;
 pub(crate) use catalog::Entry;
 pub use catalog::OpenTable;
-pub use check::{verify_file, verify_on};
+pub use check::{reclaim_file, reclaim_on, verify_file, verify_on};
 pub use checkpoints::{CheckpointInfo, LATEST_CHECKPOINT};
 pub use compact::{CompactProgress, CompactReport, CompactStage};
 pub use events::Listener;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::background;
 use super::bell::Bell;
 use super::catalog::Catalog;
-use super::check::lost_space;
+use super::check::{LostSpace, lost_space};
 use super::replay::Replay;
 use super::{Closer, Engine, Inner};
 use crate::base::error::{Error, Result};
@@ -72,8 +72,18 @@ impl Engine {
         if options.mode == OpenMode::ReadOnly {
             return Self::open_read_only(storage, name, options);
         }
+        Self::open_searching(storage, name, options, &mut LostSpace::after_a_crash())
+    }
+
+    /// Opens the database `name` in `storage` for writing, and looks for lost space as `lost` says.
+    pub(super) fn open_searching(
+        storage: Arc<dyn Storage>,
+        name: &str,
+        options: DatabaseOptions,
+        lost: &mut LostSpace,
+    ) -> Result<Self> {
         let lock = lock(&storage, name, &options, LockKind::Exclusive)?;
-        Self::open_locked(storage, name, options, lock)
+        Self::open_locked(storage, name, options, lock, lost)
     }
 
     /// A reader takes a shared lock and creates nothing. What a crash left is recovered first,
@@ -84,8 +94,9 @@ impl Engine {
         options: DatabaseOptions,
     ) -> Result<Self> {
         let reader = lock(&storage, name, &options, LockKind::Shared)?;
+        let nothing = &mut LostSpace::after_a_crash();
         if !has_log(&*storage, name)? {
-            return Self::open_locked(storage, name, options, reader);
+            return Self::open_locked(storage, name, options, reader, nothing);
         }
         reader.release()?;
         let as_writer = DatabaseOptions {
@@ -100,7 +111,7 @@ impl Engine {
             Err(error) => return Err(error),
         }
         let reader = lock(&storage, name, &options, LockKind::Shared)?;
-        Self::open_locked(storage, name, options, reader)
+        Self::open_locked(storage, name, options, reader, nothing)
     }
 
     fn open_locked(
@@ -108,6 +119,7 @@ impl Engine {
         name: &str,
         options: DatabaseOptions,
         mut lock: DatabaseLock,
+        lost: &mut LostSpace,
     ) -> Result<Self> {
         let failure = Arc::new(Failure::new());
         let storage: Arc<dyn Storage> =
@@ -152,10 +164,9 @@ impl Engine {
         };
         // Without a log, only what its writer left behind tells that it was killed.
         let was_killed = survey.log_is_there() || lock.was_left();
-        let lost = match writable && was_killed {
-            true => lost_space(&blocks, &survey)?,
-            false => Vec::new(),
-        };
+        if writable {
+            lost_space(&blocks, &survey, was_killed, lost)?;
+        }
         let needs_recovery = !survey.is_empty();
         let epoch = survey.next_epoch();
         let bell = Arc::new(Bell::default());
@@ -189,13 +200,15 @@ impl Engine {
             inner.catalog.tree().free_long_values(replaced)?;
             recovery::free_abandoned(&survey, &blocks)?;
         }
-        if !lost.is_empty() {
-            blocks.free_unreached(&lost)?;
+        if !lost.found.is_empty() {
+            blocks.free_unreached(&lost.found)?;
+        }
+        if writable && (survey.log_is_there() || !lost.found.is_empty()) {
+            // The checkpoint makes what was replayed durable, and what was freed, and names the new
+            // epoch; only then the old segments go.
+            inner.checkpoint_now()?;
         }
         if writable && survey.log_is_there() {
-            // The checkpoint makes what was replayed durable and names the new epoch; only then the
-            // old segments go.
-            inner.checkpoint_now()?;
             remove_segments(&*storage, name, blocks.id(), epoch)?;
         }
         Self::start(inner)

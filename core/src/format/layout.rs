@@ -6,6 +6,15 @@ use crate::base::codec::{BLOCK_HEADER_BYTES, Reader, varint_len};
 /// The most bytes that an image may have, the block's header included.
 pub const IMAGE_BYTES_MAX: usize = u32::MAX as usize;
 
+/// The most bytes that a page's prefix, counted once for each slot, should stand for: a key with another
+/// prefix among the others makes a page of so many bytes more, and that must fit a block. Whoever
+/// builds pages parts them here.
+pub const SHARED_BYTES_MAX: usize = 2 << 20;
+
+/// More than this no page is ever built with, and none is read. A page that was cut at
+/// [`SHARED_BYTES_MAX`] may have got a longer prefix by it.
+pub(super) const SHARED_BYTES_LIMIT: u64 = 2 * SHARED_BYTES_MAX as u64;
+
 /// Up to this size, offsets have two bytes.
 const NARROW_BYTES_MAX: usize = 1 << 16;
 

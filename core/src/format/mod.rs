@@ -40,4 +40,4 @@ pub use builder::{BuilderCapacity, PageBuilder};
 pub use error::FormatError;
 pub use image::{Cell, PageImage};
 pub use key::{HEAD_BYTES, common_prefix, key_head, separator};
-pub use layout::{IMAGE_BYTES_MAX, PageKind, Tag, cell_bytes, image_bytes};
+pub use layout::{IMAGE_BYTES_MAX, PageKind, SHARED_BYTES_MAX, Tag, cell_bytes, image_bytes};

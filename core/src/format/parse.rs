@@ -3,7 +3,9 @@
 use super::error::FormatError;
 use super::image::PageImage;
 use super::key::{HEAD_BYTES, KeyRest};
-use super::layout::{Header, PREFIX_AT, PageKind, RawCell, Tag, heads_at, offset_bytes};
+use super::layout::{
+    Header, PREFIX_AT, PageKind, RawCell, SHARED_BYTES_LIMIT, Tag, heads_at, offset_bytes,
+};
 use crate::base::codec::{BLOCK_HEADER_BYTES, Reader};
 
 impl PageImage {
@@ -11,8 +13,8 @@ impl PageImage {
     /// Bytes behind the image's end are ignored.
     ///
     /// # Errors
-    /// [`FormatError`] unless every part lies within the buffer, the cells fill their part
-    /// without a gap, each tag is legal in a page of this kind, keys ascend strictly, no head
+    /// [`FormatError`] unless every part lies within the buffer, the keys written out are of a
+    /// bounded length together, the cells fill their part without a gap, each tag is legal in a page of this kind, keys ascend strictly, no head
     /// has bytes behind the end of its key, and an internal page has at least one child.
     pub fn parse(bytes: Box<[u8]>) -> Result<PageImage, FormatError> {
         let header = parse_header(&bytes)?;
@@ -56,6 +58,11 @@ fn place_parts(bytes: Box<[u8]>, header: &Header) -> Result<PageImage, FormatErr
     };
     if cells_at > end {
         return Err(too_many(slots, prefix_len, end));
+    }
+    let shared_bytes = u64::from(prefix_len) * u64::from(slots);
+    if shared_bytes > SHARED_BYTES_LIMIT {
+        let (at, most) = (BLOCK_HEADER_BYTES + 8, format_args!("at most {SHARED_BYTES_LIMIT}"));
+        return Err(FormatError::new("prefix of all keys of a page", at, most, shared_bytes));
     }
     if header.kind == PageKind::Internal && slots == 0 {
         let at = BLOCK_HEADER_BYTES + 4;

@@ -8,7 +8,9 @@ use std::cell::Cell;
 
 use super::rows::{Base, Row, RowKey, rows, tag_of};
 use crate::base::ids::TxnId;
-use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind, common_prefix, separator};
+use crate::format::{
+    BuilderCapacity, PageBuilder, PageImage, PageKind, SHARED_BYTES_MAX, common_prefix, separator,
+};
 use crate::page::{Leaf, LeafRange, Update};
 
 /// Who may still look at a leaf, and how large it may be.
@@ -72,7 +74,7 @@ thread_local! {
 pub fn fold<'p>(leaf: &'p Leaf, rules: &FoldRules<'_>) -> Folded<'p> {
     let mut dropped = Vec::new();
     let rows = rows(leaf, rules, &mut dropped);
-    let cuts = cuts(&rows, rules.leaf_bytes_max);
+    let cuts = cuts(&rows, leaf.image().prefix().len(), rules.leaf_bytes_max);
     let mut leaves = Vec::with_capacity(cuts.len() + 1);
     // Taken, not borrowed: the models' threads share one, and take turns in the middle of a fold.
     let mut builder = BUILDER
@@ -104,25 +106,32 @@ fn boundary(leaf: &Leaf, left_last: &Row<'_>, right_first: &Row<'_>) -> Box<[u8]
     separator(&left, &right).into()
 }
 
-/// The numbers of the rows at which new leaves begin.
-fn cuts(rows: &[Row<'_>], bytes_max: usize) -> Vec<usize> {
+/// The numbers of the rows at which new leaves begin. The old image's prefix is so long.
+fn cuts(rows: &[Row<'_>], prefix_len: usize, bytes_max: usize) -> Vec<usize> {
     let total: usize = rows.iter().map(|row| row.size_bytes).sum();
-    if total <= bytes_max || rows.len() < 2 {
+    let rows_max = (SHARED_BYTES_MAX / prefix_len.max(1)).max(1);
+    // A key with another prefix makes all others be written out.
+    let is_torn = prefix_len * rows.len() > bytes_max && !rows.iter().all(|row| row.shares_prefix);
+    if rows.len() < 2 || total <= bytes_max && rows.len() <= rows_max && !is_torn {
         return Vec::new();
     }
     // Keys that come in order leave full pages behind; others leave room on both sides.
     let part_bytes = match growth(rows) {
         Growth::AtEnd => bytes_max - bytes_max / 16,
-        Growth::Anywhere => total.div_ceil(total.div_ceil(bytes_max)),
+        Growth::Anywhere => {
+            total.div_ceil(total.div_ceil(bytes_max).max(rows.len().div_ceil(rows_max)))
+        }
     };
     let mut cuts = Vec::new();
-    let mut filled = 0;
+    let (mut filled, mut begin, mut shares_prefix) = (0, 0, true);
     for (index, row) in rows.iter().enumerate() {
-        if filled > 0 && filled + row.size_bytes / 2 > part_bytes {
+        let is_full = filled + row.size_bytes / 2 > part_bytes || index - begin >= rows_max;
+        if index > begin && (is_full || is_torn && row.shares_prefix != shares_prefix) {
             cuts.push(index);
-            filled = 0;
+            (filled, begin) = (0, index);
         }
         filled += row.size_bytes;
+        shares_prefix = row.shares_prefix;
     }
     cuts
 }

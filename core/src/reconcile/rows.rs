@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::fold::FoldRules;
 use crate::base::ids::TxnId;
-use crate::format::{Tag, cell_bytes};
+use crate::format::{Tag, cell_bytes, common_prefix};
 use crate::page::{Entry, Leaf, Update, UpdateKind, ValueRef};
 
 /// Where a row's key is.
@@ -34,6 +34,8 @@ pub(super) struct Row<'p> {
     pub(super) size_bytes: usize,
     /// The key was not in the old image.
     pub(super) is_new: bool,
+    /// The key begins with the old image's prefix.
+    pub(super) shares_prefix: bool,
 }
 
 /// What a head and an offset take beside a cell.
@@ -74,6 +76,7 @@ fn unchanged<'p>(leaf: &'p Leaf, slot: usize, rules: &FoldRules<'_>) -> Row<'p> 
         leftovers: SmallVec::new(),
         size_bytes: slot_bytes(leaf, slot),
         is_new: false,
+        shares_prefix: true,
     }
 }
 
@@ -136,7 +139,8 @@ fn changed_row<'p>(
     if matches!(base, Base::Absent) && newer.is_empty() {
         return None;
     }
-    let size_bytes = changed_bytes(leaf, entry, base, &newer);
+    let shared_len = common_prefix(entry.key(), leaf.image().prefix());
+    let size_bytes = changed_bytes(leaf, entry, shared_len, base, &newer);
     Some(Row {
         key: RowKey::Entry(entry),
         base,
@@ -144,6 +148,7 @@ fn changed_row<'p>(
         leftovers: newer,
         size_bytes,
         is_new: slot.is_none(),
+        shares_prefix: shared_len == leaf.image().prefix().len(),
     })
 }
 
@@ -182,9 +187,14 @@ fn live_versions<'p>(
     live
 }
 
-fn changed_bytes(leaf: &Leaf, entry: &Entry, base: Base<'_>, leftovers: &[&Update]) -> usize {
+fn changed_bytes(
+    leaf: &Leaf,
+    entry: &Entry,
+    prefix_len: usize,
+    base: Base<'_>,
+    leftovers: &[&Update],
+) -> usize {
     let key_len = entry.key().len();
-    let prefix_len = leaf.image().prefix().len();
     let in_image = match base {
         Base::Absent => 0,
         Base::Slot(slot) => slot_bytes(leaf, slot),

@@ -1,7 +1,7 @@
 //! Verifying a checkpoint: that everything it reaches is there, once, whole and in order.
 //!
-//! [`verify`] goes through one checkpoint on the disk, page by page, past the cache and beside readers
-//! and writers (its caller pins the checkpoint). It follows an address only after it has noted the
+//! [`verify`] goes through a checkpoint on the disk and the named ones that it keeps, page by page, past
+//! the cache and beside readers and writers (its caller pins the checkpoint, which keeps the named ones). It follows an address only after it has noted the
 //! block's space as reached, so that pages in a circle, or shared, end in a finding; and it goes on
 //! behind each finding with whatever does not depend on it.
 //!
@@ -17,10 +17,10 @@ use hashbrown::HashSet;
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
-use crate::block::{Address, Blocks, SpaceMap, Superblock};
+use crate::block::{Address, Blocks, FIRST_EXTENT, SpaceMap, Superblock};
 
 pub use log::check_log;
-pub use report::{Problem, Progress, Report, TableReport};
+pub use report::{CheckpointReport, Problem, Progress, Report, TableReport};
 
 use walk::Walk;
 
@@ -53,17 +53,55 @@ pub struct Subject<'s> {
 /// Called now and then with how far it is; an error ends the verification with it.
 pub type OnProgress<'p> = dyn FnMut(&Progress) -> Result<()> + 'p;
 
-/// Verifies the checkpoint of `subject`: superblocks, free list, catalog, every table's pages and long
-/// values, and that what nothing reaches is free.
+/// Verifies the checkpoint of `subject` and the named ones that it keeps: superblocks, free lists,
+/// catalogs, every table's pages and long values, and that what nothing reaches is free.
 ///
 /// # Errors
 /// What `progress` returns. Damage is no error here: it is in the report.
 pub fn verify(subject: &Subject<'_>, progress: &mut OnProgress<'_>) -> Result<Report> {
-    let Subject { blocks, superblock, .. } = subject;
-    let mut report = Report::new(blocks.label(), superblock);
+    let Subject { blocks, superblock, decode } = *subject;
+    let mut report = Report::new(blocks.label(), &superblock);
     // 1. The fixed places.
-    blocks.slot_complaints(superblock)?.into_iter().for_each(|remark| report.remark(remark));
-    // 2. What is free.
+    blocks.slot_complaints(&superblock)?.into_iter().for_each(|remark| report.remark(remark));
+    // 2. The named checkpoints.
+    let names = match blocks.read_names(&superblock) {
+        Ok(names) => names,
+        Err(error) => {
+            report.problem(None, finding(error)?);
+            Vec::new()
+        }
+    };
+    let mut so_far = Progress::default();
+    let all = names.iter().map(|named| &named.superblock).chain([&superblock]);
+    so_far.bytes_total = all.map(|superblock| bytes_in_use(blocks, superblock)).sum();
+    // 3. What the newest reaches.
+    checkpoint(subject, &mut report, progress, &mut so_far)?;
+    // 4. What each named one reaches, by its own free list.
+    for named in &names {
+        let subject = Subject { blocks, superblock: named.superblock, decode };
+        let mut found = Report::new(blocks.label(), &named.superblock);
+        so_far.checkpoint = Some(named.name.clone());
+        checkpoint(&subject, &mut found, progress, &mut so_far)?;
+        report.add_checkpoint(&named.name, found);
+    }
+    Ok(report)
+}
+
+/// What a walk through the checkpoint of `superblock` comes to, more or less.
+fn bytes_in_use(blocks: &Blocks, superblock: &Superblock) -> u64 {
+    let free = blocks.space_of(superblock).map_or(0, |space| space.free_bytes());
+    (superblock.end.saturating_sub(FIRST_EXTENT)).saturating_sub(free)
+}
+
+/// Goes through one checkpoint. `so_far` is moved on.
+fn checkpoint(
+    subject: &Subject<'_>,
+    report: &mut Report,
+    progress: &mut OnProgress<'_>,
+    so_far: &mut Progress,
+) -> Result<()> {
+    let Subject { blocks, superblock, .. } = subject;
+    // 1. What is free.
     let free_list = blocks.space_of(superblock);
     let knows_free = free_list.is_ok();
     let mut space = free_list.unwrap_or_else(|error| {
@@ -71,19 +109,21 @@ pub fn verify(subject: &Subject<'_>, progress: &mut OnProgress<'_>) -> Result<Re
         blocks.unknown_space(superblock.end)
     });
     report.free_bytes = space.free_bytes();
-    // 3. The catalog, and 4. every table.
-    let mut walk = Walk::new(blocks, &mut space, &mut report, progress, superblock.end);
+    // 2. The catalog, and 3. every table.
+    let mut walk = Walk::new(blocks, &mut space, report, progress, so_far.clone());
     let entries = catalog(subject, &mut walk)?;
     for entry in &entries {
         table(entry, &mut walk)?;
     }
-    walk.finish()?;
-    // 5. What is left over.
+    let blocks_before = so_far.blocks;
+    *so_far = walk.finish()?;
+    report.blocks = so_far.blocks - blocks_before;
+    // 4. What is left over.
     report.reached_bytes = space.reached_bytes();
     if knows_free && report.problem_count == 0 {
         report.unreached = space.unreached();
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Goes through the catalog and returns the entries that make sense.
@@ -148,8 +188,8 @@ fn table(entry: &TableEntry, walk: &mut Walk<'_, '_>) -> Result<()> {
 pub fn reach_all(subject: &Subject<'_>, space: &mut SpaceMap) -> Result<()> {
     let mut report = Report::new(subject.blocks.label(), &subject.superblock);
     let mut nothing = |_: &Progress| Ok(());
-    let end = subject.superblock.end;
-    let mut walk = Walk::new(subject.blocks, space, &mut report, &mut nothing, end);
+    let start = Progress::default();
+    let mut walk = Walk::new(subject.blocks, space, &mut report, &mut nothing, start);
     let entries = catalog(subject, &mut walk)?;
     for entry in &entries {
         if walk.has_complained() {

@@ -14,13 +14,15 @@ const PROBLEMS_MAX: usize = 1000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
+    /// The named checkpoint that is gone through; none for the newest one.
+    pub checkpoint: Option<String>,
     /// The table that is gone through; none for the catalog.
     pub table: Option<String>,
     /// Blocks read so far.
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The bytes of the file that are in use: what `bytes` comes to, more or less.
+    /// The bytes of the file that are in use, by each checkpoint: what `bytes` comes to, more or less.
     pub bytes_total: u64,
 }
 
@@ -28,6 +30,8 @@ pub struct Progress {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Problem {
+    /// The named checkpoint that it is in; none for the newest one.
+    pub checkpoint: Option<String>,
     /// The table that it is in; none for the catalog, the superblocks and the free list.
     pub table: Option<String>,
     /// What is wrong, and where.
@@ -36,10 +40,13 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.table {
-            Some(table) => write!(f, "table {table:?}: {}", self.error),
-            None => self.error.fmt(f),
+        if let Some(checkpoint) = &self.checkpoint {
+            write!(f, "checkpoint {checkpoint:?}: ")?;
         }
+        if let Some(table) = &self.table {
+            write!(f, "table {table:?}: ")?;
+        }
+        self.error.fmt(f)
     }
 }
 
@@ -67,17 +74,40 @@ pub struct TableReport {
     pub levels: u8,
 }
 
+/// What was found in a named checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointReport {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub generation: u64,
+    /// Each table as it was then.
+    pub tables: Vec<TableReport>,
+    /// Bytes of the file that it reaches, those that it shares with others included.
+    pub reached_bytes: u64,
+}
+
+impl CheckpointReport {
+    /// The rows of all tables.
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|table| table.rows_found).sum()
+    }
+}
+
 /// What a verification found. [`is_clean`](Self::is_clean) is the short answer, `Display` the long one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
     /// The file.
     pub file: Arc<str>,
-    /// The checkpoint's number.
+    /// The newest checkpoint's number.
     pub generation: u64,
-    /// Each table, in order of the catalog.
+    /// Each of its tables, in order of the catalog.
     pub tables: Vec<TableReport>,
-    /// Blocks that were read.
+    /// The named checkpoints, in the order in which they were named.
+    pub checkpoints: Vec<CheckpointReport>,
+    /// Blocks that were read, again for each checkpoint that reaches them.
     pub blocks: u64,
     /// Bytes of the file that the checkpoint reaches, rounded up to allocation units.
     pub reached_bytes: u64,
@@ -102,6 +132,7 @@ impl Report {
             file: Arc::clone(file),
             generation: superblock.generation.0,
             tables: Vec::new(),
+            checkpoints: Vec::new(),
             blocks: 0,
             reached_bytes: 0,
             free_bytes: 0,
@@ -179,8 +210,29 @@ impl Report {
     pub(super) fn problem(&mut self, table: Option<&str>, error: Error) {
         self.problem_count += 1;
         if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(Problem { table: table.map(str::to_owned), error });
+            let table = table.map(str::to_owned);
+            self.problems.push(Problem { checkpoint: None, table, error });
         }
+    }
+
+    /// Adds what was found in a named checkpoint.
+    pub(super) fn add_checkpoint(&mut self, name: &str, found: Self) {
+        self.blocks += found.blocks;
+        self.problem_count += found.problem_count;
+        let room = PROBLEMS_MAX - self.problems.len();
+        self.problems.extend(
+            found
+                .problems
+                .into_iter()
+                .take(room)
+                .map(|problem| Problem { checkpoint: Some(name.to_owned()), ..problem }),
+        );
+        self.checkpoints.push(CheckpointReport {
+            name: name.to_owned(),
+            generation: found.generation,
+            tables: found.tables,
+            reached_bytes: found.reached_bytes,
+        });
     }
 
     pub(super) fn remark(&mut self, remark: String) {
@@ -202,6 +254,17 @@ impl fmt::Display for Report {
                 table.leaves,
                 table.long_values,
                 table.bytes
+            )?;
+        }
+        for checkpoint in &self.checkpoints {
+            writeln!(
+                f,
+                "  checkpoint {:?}, {}: {} tables, {} rows, {} bytes reached",
+                checkpoint.name,
+                checkpoint.generation,
+                checkpoint.tables.len(),
+                checkpoint.rows(),
+                checkpoint.reached_bytes
             )?;
         }
         writeln!(

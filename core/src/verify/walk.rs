@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
 use crate::base::options::KEY_BYTES_MAX;
 use crate::block::overflow::{OverflowRef, addresses, read_value_in_pieces};
-use crate::block::{Address, BlockHeader, BlockKind, Blocks, FIRST_EXTENT, SpaceMap};
+use crate::block::{Address, BlockHeader, BlockKind, Blocks, SpaceMap};
 use crate::format::{PageImage, Tag};
 use crate::reconcile::ChildCell;
 
@@ -47,10 +47,8 @@ impl<'w, 'p> Walk<'w, 'p> {
         space: &'w mut SpaceMap,
         report: &'w mut Report,
         on_progress: &'w mut OnProgress<'p>,
-        end: u64,
+        progress: Progress,
     ) -> Self {
-        let bytes_total = (end - FIRST_EXTENT).saturating_sub(space.free_bytes());
-        let progress = Progress { bytes_total, ..Progress::default() };
         let table = TableReport::default();
         Self { blocks, space, report, on_progress, progress, table, name: None }
     }
@@ -69,10 +67,11 @@ impl<'w, 'p> Walk<'w, 'p> {
         self.report.tables.push(table);
     }
 
-    /// Calls the progress function a last time.
-    pub(super) fn finish(self) -> Result<()> {
-        self.report.blocks = self.progress.blocks;
-        (self.on_progress)(&self.progress)
+    /// Calls the progress function a last time, and returns how far the walks are.
+    pub(super) fn finish(mut self) -> Result<Progress> {
+        self.progress.table = None;
+        (self.on_progress)(&self.progress)?;
+        Ok(self.progress)
     }
 
     pub(super) fn has_complained(&self) -> bool {

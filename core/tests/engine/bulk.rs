@@ -120,3 +120,63 @@ fn load_takes_ascending_keys_and_an_empty_table_only() {
     assert_eq!(load.finish().expect("the end"), 1);
     assert_eq!(session().get(&table, b"b", <[u8]>::to_vec).expect("a get"), Some(b"1".to_vec()));
 }
+
+/// The rows of a load are seen before its checkpoint is durable. When that fails, for want of space too,
+/// nobody writes on what a kill would take back.
+#[test]
+fn load_whose_checkpoint_fails_makes_the_database_read_only() {
+    let rows = rows(&mut Random::new(seed()), 800);
+    let (mut failed, mut took) = (0, 0);
+    for fault in [Fault::Eio, Fault::Enospc] {
+        for durability in [Durability::Process, Durability::Sync, Durability::Checkpoint] {
+            for nth in 1.. {
+                let storage = MemoryStorage::new();
+                let options = database(durability, false);
+                let engine = open(&storage, &options);
+                let main = engine.create_table("main", &table()).expect("a table");
+                let other = engine.create_table("other", &table()).expect("a table");
+                engine.checkpoint().expect("room");
+                let mut session = engine.session().expect("a session");
+                let mut load = session.bulk(&main).expect("an empty table");
+                rows.iter().for_each(|(key, value)| load.insert(key, value).expect("a row"));
+                storage.fail_nth(nth, fault, false);
+                let finished = load.finish();
+                storage.heal();
+                let is_seen = session.rows(&main) > 0;
+                let put = session.put(&other, b"key", b"value");
+                match &finished {
+                    Ok(_) => assert!(is_seen && put.is_ok(), "{put:?}"),
+                    Err(_) if is_seen => {
+                        assert!(
+                            matches!(put, Err(Error::Failed { .. })),
+                            "{fault:?} {nth}: {put:?}"
+                        );
+                        failed += 1;
+                    }
+                    Err(_) => {}
+                }
+                drop((session, main, other));
+                let is_done = finished.is_ok();
+                let _ = engine.close();
+                drop(engine);
+                let engine = open(&storage, &options);
+                let main = engine.table("main").expect("a table");
+                let found = engine.session().expect("a session").rows(&main);
+                // Its superblock may have reached the disk, and its twin not.
+                assert!(found == rows.len() as u64 || (found == 0 && !is_done), "{found} rows");
+                if found > 0 {
+                    check(&engine, &main, &rows, "after a failure");
+                    took += 1;
+                }
+                drop(main);
+                engine.close().expect("a close");
+                assert_eq!(unreached_bytes(&storage), 0, "{fault:?} at call {nth}, {durability:?}");
+                if is_done {
+                    break;
+                }
+            }
+        }
+    }
+    println!("{failed} loads failed when their rows were seen, {took} were there in the end");
+    assert!(failed > 10);
+}

@@ -14,6 +14,7 @@ mod faults;
 mod harness;
 mod kill;
 mod larger;
+mod lost_space;
 mod memory;
 mod model;
 mod panics;

@@ -136,6 +136,9 @@ pub fn use_it_all(storage: &MemoryStorage) -> Result<()> {
     for name in engine.table_names() {
         note(use_table(&engine, &name));
     }
+    for named in engine.checkpoints() {
+        note(read_checkpoint(&engine, &named.name));
+    }
     note(engine.checkpoint());
     note(read_everything(&engine).map(drop));
     note(engine.verify(&mut |_| Ok(())).map(drop));
@@ -153,6 +156,16 @@ pub fn use_it_all(storage: &MemoryStorage) -> Result<()> {
     }));
     note(verified.and_then(|report| report.check()));
     first.map_or(Ok(()), Err)
+}
+
+fn read_checkpoint(engine: &Engine, name: &str) -> Result<()> {
+    let checkpoint = engine.open_checkpoint(name)?;
+    for table in checkpoint.table_names() {
+        let table = checkpoint.table(&table)?;
+        let mut at = table.position();
+        while table.next(&mut at)? {}
+    }
+    Ok(())
 }
 
 fn use_table(engine: &Engine, name: &str) -> Result<()> {

@@ -29,7 +29,7 @@ fn small() -> MemoryStorage {
             session.put(&table, &key(number), &value(name, number, len)).expect("room");
         }
     }
-    engine.checkpoint().expect("room");
+    engine.checkpoint_named("before").expect("room");
     let eggs = engine.table("eggs").expect("it is there");
     engine.session().expect("open").remove(&eggs, &key(7)).expect("room");
     drop(eggs);

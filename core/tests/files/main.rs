@@ -13,6 +13,7 @@ mod exercise;
 mod harness;
 mod hostile;
 mod log_values;
+mod prefixes;
 mod salvage;
 mod surgery;
 mod verify;

@@ -64,6 +64,10 @@ impl Patient {
             walk(&blocks, &place, &mut nodes, &mut Vec::new());
         }
         free_list(&blocks, &superblock, &mut nodes);
+        if let Some(address) = superblock.names {
+            let kind = BlockKind::CheckpointList;
+            nodes.push(Node { address, kind, table: None, parent: None });
+        }
         Self { bytes, nodes }
     }
 

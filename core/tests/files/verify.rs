@@ -10,7 +10,7 @@ use rshelve_core::engine::verify_on;
 use rshelve_core::io::memory::MemoryStorage;
 use rshelve_core::verify::{Progress, Report};
 
-use crate::harness::{NAME, key, open, sample, small_pages, value};
+use crate::harness::{NAME, key, open, open_existing, sample, small_pages, value};
 use crate::surgery::{Patient, compact, fixed, replace};
 
 fn verified(storage: &MemoryStorage) -> Report {
@@ -129,7 +129,7 @@ fn verify_names_the_block_of_every_flipped_byte() {
     let (storage, _) = sample();
     let patient = Patient::of(&storage);
     assert!(patient.nodes.len() > 30, "{} blocks", patient.nodes.len());
-    // The list of named checkpoints is read when the file is opened; its damage is no finding.
+    // For the list of named checkpoints see below.
     for kind in BlockKind::ALL.into_iter().filter(|kind| *kind != BlockKind::CheckpointList) {
         assert!(!patient.of_kind(kind).is_empty(), "no {kind:?}");
     }
@@ -299,4 +299,93 @@ fn verify_names_a_catalog_that_makes_no_sense() {
     });
     let report = verify_on(Arc::new(crossed.storage()), NAME, &mut |_| Ok(()));
     assert!(report.is_ok_and(|report| !report.is_clean()), "a root that is no page");
+}
+
+/// A database with two named checkpoints, and its blocks as they were when the first one was named.
+fn with_names() -> (MemoryStorage, Patient) {
+    let storage = MemoryStorage::new();
+    let engine = open(&storage, Durability::Checkpoint).expect("a new database");
+    let table = engine.create_table("eggs", &small_pages(Compression::None)).expect("a table");
+    let mut session = engine.session().expect("open");
+    for number in 0..300 {
+        session.put(&table, &key(number), &value("eggs", number, 60)).expect("room");
+    }
+    session.put(&table, b"long", &value("eggs", 1, 9000)).expect("room");
+    engine.checkpoint_named("monday").expect("room");
+    let monday = Patient::of(&storage);
+    for number in 0..200 {
+        session.remove(&table, &key(number)).expect("room");
+    }
+    session.remove(&table, b"long").expect("room");
+    engine.checkpoint_named("friday").expect("room");
+    drop(engine.create_table("later", &small_pages(Compression::None)).expect("a table"));
+    drop((session, table));
+    engine.close().expect("room");
+    (storage, monday)
+}
+
+#[test]
+fn verify_goes_through_named_checkpoints() {
+    let (storage, monday) = with_names();
+    let mut last = Progress::default();
+    let report = verify_on(Arc::new(storage.clone()), NAME, &mut |progress: &Progress| {
+        assert!(progress.bytes >= last.bytes && progress.blocks >= last.blocks);
+        last = progress.clone();
+        Ok(())
+    })
+    .expect("it can be read");
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.tables.len(), report.rows()), (2, 100));
+    let found: Vec<_> = report
+        .checkpoints
+        .iter()
+        .map(|named| (&*named.name, named.tables.len(), named.rows()))
+        .collect();
+    assert_eq!(found, [("monday", 1, 301), ("friday", 1, 100)]);
+    assert_eq!(last.checkpoint.as_deref(), Some("friday"));
+    assert_eq!(last.blocks, report.blocks);
+    assert!(last.bytes <= last.bytes_total, "{last:?}");
+    // Damage of what monday alone reaches, and of what others reach, too.
+    let now = Patient::of(&storage);
+    let mut own_count = 0;
+    let is_list = |kind| matches!(kind, BlockKind::FreeList | BlockKind::CheckpointList);
+    for node in monday.nodes.iter().filter(|node| !is_list(node.kind)) {
+        let mut damaged = now.clone();
+        damaged.bytes[node.range().start + 40] ^= 0x10;
+        let report = verified(&damaged.storage());
+        let of = |checkpoint: Option<&str>| {
+            report.problems.iter().any(|problem| {
+                let at = matches!(&problem.error, Error::Corrupt(c) if c.offset == node.address.offset());
+                at && problem.checkpoint.as_deref() == checkpoint
+            })
+        };
+        assert!(of(Some("monday")), "{node:?} is not what was found:\n{report}");
+        let is_shared = now.nodes.iter().any(|other| other.address == node.address);
+        assert_eq!(of(None), is_shared, "{node:?}:\n{report}");
+        own_count += u64::from(!is_shared);
+    }
+    assert!(own_count > 5, "{own_count} blocks that monday alone reaches");
+}
+
+#[test]
+fn verify_names_a_damaged_list_of_named_checkpoints() {
+    let (storage, _) = with_names();
+    let now = Patient::of(&storage);
+    let list = now.of_kind(BlockKind::CheckpointList)[0];
+    let offset = now.nodes[list].address.offset();
+    // A byte, and a lie: two of one name.
+    let mut damaged = now.clone();
+    damaged.bytes[offset as usize + 50] ^= 1;
+    let mut lying = now.clone();
+    lying.edit(list, |block| assert!(replace(block, b"friday", b"monday")));
+    for (patient, what) in [(&damaged, "checksum"), (&lying, "list of named checkpoints")] {
+        check_finding(patient, &[offset], what);
+        let report = verified(&patient.storage());
+        assert_eq!((report.problem_count, report.rows()), (1, 100), "the rest is gone through");
+        let opened = open_existing(&patient.storage(), Durability::Checkpoint);
+        assert!(
+            matches!(opened, Err(Error::Corrupt(_))),
+            "a writer keeps what they reach, or nothing"
+        );
+    }
 }

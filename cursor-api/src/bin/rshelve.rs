@@ -1,4 +1,4 @@
-//! The command line: verifies a database, or saves what can be read of a damaged one.
+//! The command line: verifies a database, frees what is lost in it, or saves what can be read of a damaged one.
 //!
 //! It knows files and options, and nothing that the library's face does not have.
 #![forbid(unsafe_code)]
@@ -7,14 +7,15 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
-use rshelve::{Result, VerifyProgress, salvage_file, verify_file};
+use rshelve::{Result, VerifyProgress, reclaim_file, salvage_file, verify_file};
 
 const USAGE: &str = "\
 usage: rshelve verify FILE         look at everything that the last checkpoint reaches
        rshelve salvage FILE NEW    save what can be read of FILE into a new database
+       rshelve reclaim FILE        free what killed writers have left in use for nothing
        rshelve --version
 
-FILE is never changed. verify reads the log that a crash left, too; salvage applies it.
+verify and salvage never change FILE. verify reads the log that a crash left, too; salvage applies it.
 The exit status is 0 when nothing is wrong, 1 when something is damaged or was lost,
 and 2 when that cannot be told.";
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["verify", _] => verify(Path::new(&arguments[1])),
         ["salvage", _, _] => salvage(Path::new(&arguments[1]), Path::new(&arguments[2])),
+        ["reclaim", _] => reclaim(Path::new(&arguments[1])),
         ["-h" | "--help" | "help"] => {
             say(USAGE);
             return ExitCode::SUCCESS;
@@ -64,6 +66,13 @@ fn salvage(file: &Path, new_file: &Path) -> Result<bool> {
     clear();
     say(report.to_string().trim_end());
     Ok(report.is_whole())
+}
+
+/// True, or an error.
+fn reclaim(file: &Path) -> Result<bool> {
+    let bytes = reclaim_file(file)?;
+    say(&format!("{}: {bytes} bytes freed", file.display()));
+    Ok(true)
 }
 
 /// Shows on a terminal how far it is.

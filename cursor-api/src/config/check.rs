@@ -1,6 +1,6 @@
 //! A configuration string against the table of options.
 
-use super::parse::{Given, Options, number};
+use super::parse::{Given, Options, number, unescaped};
 use super::spec::{Fate, Initial, Kind, Method, Spec};
 use super::table::METHODS;
 use crate::{Error, Result};
@@ -164,6 +164,7 @@ fn read_into(
 ) -> Result<()> {
     let mut options = Options::of(text);
     while let Some((key, value)) = options.next()? {
+        let key = unescaped(key);
         let name = format!("{above}{key}");
         let Some(spec) = specs.iter().find(|spec| spec.name == key) else {
             return Err(Error::invalid(format!("unknown configuration key '{name}'")));
@@ -250,32 +251,20 @@ fn choice(words: &[&str], name: &str, word: &str) -> Result<String> {
 /// The texts of a list; a value without brackets is a list of one.
 fn list(given: Given<'_>) -> Result<Vec<String>> {
     let Given::Group(text) = given else {
-        let text = given.text();
-        return Ok(if text.is_empty() { Vec::new() } else { vec![text.to_owned()] });
+        let text = unescaped(given);
+        return Ok(if text.is_empty() { Vec::new() } else { vec![text] });
     };
     let mut words = Vec::new();
     let mut options = Options::of(text);
     while let Some((word, value)) = options.next()? {
+        let word = unescaped(word);
         match value {
-            Given::Bare => words.push(word.to_owned()),
+            Given::Bare => words.push(word),
             // Such as `drop=(from=NAME)`.
-            value => words.push(format!("{word}={}", value.text())),
+            value => words.push(format!("{word}={}", unescaped(value))),
         }
     }
     Ok(words)
-}
-
-/// The text between quotes; a backslash before a quote or a backslash is left out.
-fn unescaped(given: Given<'_>) -> String {
-    let Given::Quoted(text) = given else { return given.text().to_owned() };
-    let mut plain = String::with_capacity(text.len());
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        // Before any other letter a backslash stands for itself, as in a path of Windows.
-        let escaped = letters.next_if(|&next| letter == '\\' && matches!(next, '"' | '\\'));
-        plain.push(escaped.unwrap_or(letter));
-    }
-    plain
 }
 
 fn refuse(spec: &Spec, name: &str, value: &Value) -> Result<()> {

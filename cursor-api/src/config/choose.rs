@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::check::Settings;
+use super::parse::written_list;
 use super::spec::Method;
 use crate::packing::{Format, Kind as Column};
 use crate::{
@@ -153,9 +154,9 @@ impl TableSettings {
             return Err(Error::invalid("the key_format has no column"));
         }
         let metadata = format!(
-            "app_metadata=({}),columns=({}),key_format={key_format},value_format={value_format}",
-            settings.list("app_metadata").join(","),
-            settings.list("columns").join(","),
+            "app_metadata={},columns={},key_format={key_format},value_format={value_format}",
+            written_list(&settings.list("app_metadata")),
+            written_list(&settings.list("columns")),
         );
         let (least, most) = TableOptions::PAGE_BYTES.into_inner();
         let page_bytes =

@@ -39,13 +39,13 @@ impl<'t> Options<'t> {
     }
 
     /// The next option, if there is one.
-    pub(super) fn next(&mut self) -> Result<Option<(&'t str, Given<'t>)>> {
+    pub(super) fn next(&mut self) -> Result<Option<(Given<'t>, Given<'t>)>> {
         self.skip(|letter| letter == ',' || letter.is_whitespace());
         if self.rest().is_empty() {
             return Ok(None);
         }
         let key = match self.value()? {
-            Given::Word(key) | Given::Quoted(key) if !key.is_empty() => key,
+            key @ (Given::Word(text) | Given::Quoted(text)) if !text.is_empty() => key,
             _ => return Err(self.error("a key is missing")),
         };
         self.skip(char::is_whitespace);
@@ -79,8 +79,7 @@ impl<'t> Options<'t> {
             }
             Some(')' | ']' | '}') => Err(self.error("unbalanced brackets")),
             _ => {
-                let ends = |letter: char| ",=:\"()[]{}".contains(letter) || letter.is_whitespace();
-                let length = rest.find(ends).unwrap_or(rest.len());
+                let length = rest.find(ends_word).unwrap_or(rest.len());
                 self.at += length;
                 Ok(Given::Word(rest.get(..length).unwrap_or_default()))
             }
@@ -144,6 +143,50 @@ fn group_bytes(rest: &str) -> Option<usize> {
         at += letter.len_utf8();
     }
     None
+}
+
+/// The text between quotes; a backslash before a quote or a backslash is left out.
+pub(super) fn unescaped(given: Given<'_>) -> String {
+    let Given::Quoted(text) = given else { return given.text().to_owned() };
+    let mut plain = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        // Before any other letter a backslash stands for itself, as in a path of Windows.
+        let escaped = letters.next_if(|&next| letter == '\\' && matches!(next, '"' | '\\'));
+        plain.push(escaped.unwrap_or(letter));
+    }
+    plain
+}
+
+/// `words`, which may be `key=value`, as a list that is read back as these words: between quotes where
+/// one would fall apart.
+pub(super) fn written_list(words: &[String]) -> String {
+    let mut list = String::from("(");
+    for (at, word) in words.iter().enumerate() {
+        if at > 0 {
+            list.push(',');
+        }
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        if key.is_empty() || key.contains(ends_word) || value.contains(ends_word) {
+            list.push('"');
+            for letter in word.chars() {
+                if matches!(letter, '"' | '\\') {
+                    list.push('\\');
+                }
+                list.push(letter);
+            }
+            list.push('"');
+        } else {
+            list.push_str(word);
+        }
+    }
+    list.push(')');
+    list
+}
+
+/// Whether a word without quotes ends before this letter.
+fn ends_word(letter: char) -> bool {
+    ",=:\"()[]{}".contains(letter) || letter.is_whitespace()
 }
 
 /// A number with its unit: `16`, `-1`, `10MB`.

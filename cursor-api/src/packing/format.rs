@@ -68,6 +68,10 @@ impl Format {
     /// ```
     pub const COUNT_MAX: usize = 64 << 10;
 
+    /// The most bytes that the columns with a size may take in all: a row of them is filled up to it,
+    /// however short its values are.
+    pub const SIZED_BYTES_MAX: usize = 16 << 20;
+
     /// The format's columns, in order; padding is one.
     ///
     /// ```
@@ -127,7 +131,7 @@ impl FromStr for Format {
     /// there.
     fn from_str(text: &str) -> Result<Self> {
         let mut letters = text.strip_prefix('.').unwrap_or(text).chars().peekable();
-        let mut columns = Vec::new();
+        let (mut columns, mut sized_bytes) = (Vec::new(), 0);
         while letters.peek().is_some() {
             let mut count = None;
             while let Some(digit) = letters.peek().and_then(|letter| letter.to_digit(10)) {
@@ -141,19 +145,24 @@ impl FromStr for Format {
             let Some(letter) = letters.next() else {
                 return Err(bad(text, "a count stands before no letter"));
             };
-            push(&mut columns, text, letter, count)?;
+            let (kind, times) = column(text, letter, count)?;
+            if columns.len() + times > Self::COUNT_MAX {
+                return Err(bad(text, "there are too many columns"));
+            }
+            sized_bytes += size_of_sized(kind);
+            if sized_bytes > Self::SIZED_BYTES_MAX {
+                return Err(bad(text, "its columns of a size are too long"));
+            }
+            columns.extend(std::iter::repeat_n(kind, times));
         }
         settle_bytes(&mut columns);
-        if columns.len() > Self::COUNT_MAX {
-            return Err(bad(text, "there are too many columns"));
-        }
         Ok(Self { text: text.to_owned(), columns })
     }
 }
 
-/// Appends what `letter` stands for: once, or `count` times, or of that size.
-fn push(columns: &mut Vec<Kind>, text: &str, letter: char, count: Option<usize>) -> Result<()> {
-    let (kind, times) = match (letter, count) {
+/// What `letter` stands for: once, or `count` times, or of that size.
+fn column(text: &str, letter: char, count: Option<usize>) -> Result<(Kind, usize)> {
+    Ok(match (letter, count) {
         ('x', size) => (Kind::Padding(size.unwrap_or(1)), 1),
         ('s', size) => (Kind::FixedText(size.unwrap_or(1)), 1),
         ('S', Some(size)) => (Kind::FixedText(size), 1),
@@ -172,9 +181,15 @@ fn push(columns: &mut Vec<Kind>, text: &str, letter: char, count: Option<usize>)
             return Err(bad(text, "the only byte order is the packed one; leave it out"));
         }
         _ => return Err(bad(text, &format!("there is no type {letter:?}"))),
-    };
-    columns.extend(std::iter::repeat_n(kind, times));
-    Ok(())
+    })
+}
+
+/// How many bytes a column of a size takes; none the others.
+fn size_of_sized(kind: Kind) -> usize {
+    match kind {
+        Kind::Padding(size) | Kind::FixedText(size) | Kind::FixedBytes(size) => size,
+        _ => 0,
+    }
 }
 
 /// Gives every `u` without a size a length, but for one at the end.

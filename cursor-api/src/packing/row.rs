@@ -298,7 +298,14 @@ fn take<'a>(kind: Kind, packed: &mut &'a [u8]) -> Result<Option<Value<'a>>> {
             return Ok(None);
         }
         Kind::SignedByte => Value::Signed(i64::from((take_byte(packed)? ^ 0x80).cast_signed())),
-        Kind::UnsignedByte | Kind::Bits(_) => Value::Unsigned(u64::from(take_byte(packed)?)),
+        Kind::UnsignedByte => Value::Unsigned(u64::from(take_byte(packed)?)),
+        Kind::Bits(bits) => {
+            let number = Value::Unsigned(u64::from(take_byte(packed)?));
+            if number.unsigned()? >= 1 << bits {
+                return Err(out_of_range("t", number));
+            }
+            number
+        }
         Kind::Signed => Value::Signed(unpack_signed(packed)?),
         Kind::Unsigned => Value::Unsigned(unpack_unsigned(packed)?),
         Kind::FixedText(size) => Value::Text(text(take_bytes(packed, size)?)?),

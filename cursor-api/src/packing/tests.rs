@@ -280,3 +280,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn unpack_refuses_bits_beyond_their_column() {
+    let format: Format = "3t".parse().unwrap();
+    assert_eq!(format.unpack(&[7]).unwrap(), [Value::Unsigned(7)]);
+    assert!(format.unpack(&[8]).is_err());
+}

@@ -64,7 +64,9 @@ impl Bulk {
     /// durable. Returns how many they are.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the table got rows meanwhile; what writing gives.
+    /// [`Error::Invalid`] when the table got rows meanwhile; what writing gives. When it is the
+    /// checkpoint that fails, for want of space too, the rows are seen and not durable: the database
+    /// then is read-only with that error, and opened again it is as before the load.
     pub fn finish(mut self) -> Result<u64> {
         self.check_whole()?;
         let rows = self.load.row_count();
@@ -77,7 +79,10 @@ impl Bulk {
             let transactions = &inner.shared.transactions;
             let id = transactions.begin_write();
             transactions.commit(id, &[(self.table.id(), rows as i64)]);
-            inner.take_checkpoint(&mut count)?;
+            if let Err(error) = inner.take_checkpoint(&mut count) {
+                // The rows are seen, and no log has them: nobody may go on from what a kill takes back.
+                return Err(inner.failure.latch(error));
+            }
         }
         Ok(rows)
     }

@@ -145,7 +145,7 @@ pub fn check_image(
         drop(engine);
         check_recovery(&recovered, &recorded.options, &found, "after recovering twice")?;
         use_it(&recovered, &recorded.options, found.clone())?;
-        crash_again(&before, &recorded.options, &found, seed)
+        crash_again(&before, &recorded.options, &found, seed, if seed % 8 == 0 { 2 } else { 1 })
     }));
     outcome.unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<String>().cloned();
@@ -283,12 +283,14 @@ fn use_it(
     check_recovery(image, options, &state, "used and closed after recovery")
 }
 
-/// A power loss, and a kill, at some step of a recovery.
+/// A power loss, and a kill, at some step of a recovery; and at some step of the recovery from one of those,
+/// `depth` deep.
 fn crash_again(
     before: &MemoryStorage,
     options: &DatabaseOptions,
     expected: &State,
     seed: u64,
+    depth: u32,
 ) -> Result<(), String> {
     let mut random = Random::new(seed);
     before.record(true);
@@ -296,7 +298,7 @@ fn crash_again(
     drop(engine);
     before.record(false);
     let history = before.history();
-    for _ in 0..4 {
+    for round in 0..4 {
         let at = random.below(history.len() as u64 + 1) as usize;
         let walk = history.walk_to(at);
         let choice = Choice::Sampled(random.next());
@@ -304,6 +306,11 @@ fn crash_again(
         check_recovery(&walk.image(choice), options, expected, &when)?;
         let when = format!("killed at step {at} of recovery");
         check_recovery(&walk.killed(), options, expected, &when)?;
+        if depth > 1 && round < 2 {
+            let image = if round == 0 { walk.image(choice) } else { walk.killed() };
+            crash_again(&image, options, expected, random.next(), depth - 1)
+                .map_err(|what| format!("{when}, recovered, and {what}"))?;
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! in under a second, each thread's rows are those of a whole number of its rounds, no fewer than its
 //! setting promises, and no file is left beside the database after a close.
 
+mod opening;
 pub mod parent;
 mod rounds;
 
