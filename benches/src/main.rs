@@ -6,6 +6,8 @@
 
 mod cli;
 mod data;
+mod histogram;
+mod limit;
 mod machine;
 mod measure;
 mod report;
@@ -13,11 +15,15 @@ mod run;
 mod statistics;
 mod store;
 mod stores;
+mod sync_delay;
+mod texts;
 mod threads;
 mod workload;
+mod zipf;
 
 use std::process::ExitCode;
 
+use crate::limit::Limit;
 use crate::store::Outcome;
 
 fn main() -> ExitCode {
@@ -42,7 +48,9 @@ fn go() -> Outcome<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     if let Some(child) = &command.child {
-        workload::run(child, &command.plan)?;
+        let limit = child.limit.as_ref();
+        limit.map_or(Ok(()), Limit::enter)?;
+        workload::run(&child.engine, &command.plan, child.prepares, limit)?;
         return Ok(ExitCode::SUCCESS);
     }
     let results = run::rounds(&command);
