@@ -13,6 +13,10 @@
 #   benches/run.sh --peers              the same at 5 million records (some 10 GB of disk)
 #   benches/run.sh --wiredtiger ...     and WiredTiger, from the C library that is installed
 #
+#   benches/run.sh counts                            instructions of single operations (valgrind)
+#   benches/run.sh classic --records 1000000         memory and file size over time, as CSV
+#   benches/run.sh --mimalloc ...                    another allocator, for the peers in Rust too
+#
 # --peers needs a C++ compiler and libclang (Debian: libclang-dev), and builds RocksDB once, for
 # minutes; --wiredtiger needs libwiredtiger-dev, or WIREDTIGER_DIR naming another installation.
 # Every other option goes to the benchmark: --help lists them.
@@ -24,6 +28,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --light) features="$features,peers" ;;
     --peers) features="$features,peers,rocksdb" ;;
+    --mimalloc) features="$features,mimalloc" ;;
     --wiredtiger) features="$features,peers,rocksdb,wiredtiger" ;;
     *) break ;;
   esac
@@ -36,6 +41,7 @@ case "$features" in
   *rocksdb*) target="$target/peers" ;;
   *peers*) target="$target/light" ;;
 esac
+case "$features" in *mimalloc*) target="$target/mimalloc" ;; esac
 
 cargo build --release --quiet --package rshelve-benches --target-dir "$target" --features "$features"
 exec "$target/release/rshelve-benches" "$@"

@@ -36,7 +36,16 @@ pub fn version(package: &str) -> &'static str {
 
 /// The most memory that this process ever had resident, in bytes; pages of mapped files count.
 pub fn peak_resident_bytes() -> u64 {
-    let kib = field("/proc/self/status", "VmHWM")
+    status_bytes("VmHWM")
+}
+
+/// The memory that this process has resident now, in bytes.
+pub fn resident_bytes() -> u64 {
+    status_bytes("VmRSS")
+}
+
+fn status_bytes(name: &str) -> u64 {
+    let kib = field("/proc/self/status", name)
         .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or_default() << 10
 }

@@ -29,7 +29,8 @@ pub fn markdown(results: &Results) -> String {
         command.rounds,
         plan.seed
     );
-    let _ = writeln!(page, "Versions: {}", versions(&command.engines).join(", "));
+    let allocator = if cfg!(feature = "mimalloc") { "; allocator mimalloc" } else { "" };
+    let _ = writeln!(page, "Versions: {}{allocator}", versions(&command.engines).join(", "));
     let mut section = None;
     for row in rows(results) {
         if section.as_ref() != Some(&row.section) {

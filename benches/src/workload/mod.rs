@@ -161,7 +161,7 @@ fn by_clients<T: Send>(
 }
 
 /// Bytes that the files of a folder take on the disk.
-fn disk_bytes(folder: &Path) -> Outcome<u64> {
+pub fn disk_bytes(folder: &Path) -> Outcome<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
