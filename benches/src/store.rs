@@ -164,7 +164,10 @@ pub struct Setup<'a> {
     #[cfg_attr(not(feature = "wiredtiger"), expect(dead_code, reason = "WiredTiger alone has to"))]
     pub synced: bool,
     /// Whether the rows will not fit in memory.
-    #[cfg_attr(not(feature = "heed"), expect(dead_code, reason = "LMDB alone is told"))]
+    #[cfg_attr(
+        not(any(feature = "heed", feature = "rusqlite")),
+        expect(dead_code, reason = "only engines that map their file are told")
+    )]
     pub memory_is_short: bool,
 }
 

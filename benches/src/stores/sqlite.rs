@@ -18,6 +18,7 @@ use crate::store::{
 pub const ENGINE: Engine = Engine { name: "sqlite", version, by_default: true, open };
 
 /// Pages mapped instead of copied, in bytes: its documented way to faster reads.
+/// Not where memory is short: each page fault then reads far more than a page.
 const MAP_BYTES: u64 = 2 << 30;
 /// Each reading connection has a cache of its own; what is mapped does not go through it.
 const READER_CACHE_BYTES: u64 = 64 << 20;
@@ -25,6 +26,8 @@ const READER_CACHE_BYTES: u64 = 64 << 20;
 struct Sqlite {
     writer: Mutex<(Connection, Commit)>,
     path: PathBuf,
+    /// What each connection maps, in bytes.
+    map_bytes: u64,
 }
 
 fn version() -> String {
@@ -33,22 +36,23 @@ fn version() -> String {
 
 fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
     let path = setup.folder.join("sqlite");
-    let connection = connect(&path, setup.cache_bytes)?;
+    let map_bytes = if setup.memory_is_short { 0 } else { MAP_BYTES };
+    let connection = connect(&path, setup.cache_bytes, map_bytes)?;
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     )?;
     let writer = Mutex::new((connection, Commit::Synced));
-    Ok(Box::new(Sqlite { writer, path }))
+    Ok(Box::new(Sqlite { writer, path, map_bytes }))
 }
 
-fn connect(path: &Path, cache_bytes: u64) -> Outcome<Connection> {
+fn connect(path: &Path, cache_bytes: u64, map_bytes: u64) -> Outcome<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(60))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Negative: in KiB.
     connection.pragma_update(None, "cache_size", -i64::try_from(cache_bytes >> 10)?)?;
-    connection.pragma_update(None, "mmap_size", i64::try_from(MAP_BYTES)?)?;
+    connection.pragma_update(None, "mmap_size", i64::try_from(map_bytes)?)?;
     Ok(connection)
 }
 
@@ -85,13 +89,13 @@ impl Store for Sqlite {
     }
 
     fn read(&self, body: &mut dyn FnMut(&mut dyn Reader) -> Outcome<()>) -> Outcome<()> {
-        let connection = connect(&self.path, READER_CACHE_BYTES)?;
+        let connection = connect(&self.path, READER_CACHE_BYTES, self.map_bytes)?;
         connection.execute_batch("BEGIN")?;
         body(&mut SqliteReader::new(&connection)?)
     }
 
     fn serve(&self, body: &mut dyn FnMut(&mut dyn Client) -> Outcome<()>) -> Outcome<()> {
-        let connection = connect(&self.path, READER_CACHE_BYTES)?;
+        let connection = connect(&self.path, READER_CACHE_BYTES, self.map_bytes)?;
         let reader = SqliteReader::new(&connection)?;
         body(&mut Served { store: self, reader })
     }
