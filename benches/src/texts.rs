@@ -41,7 +41,7 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The distinct ones; so many of them, any.
 fn chosen<'t>(keys: impl Iterator<Item = &'t [u8]>, count: usize, seed: u64) -> Vec<Vec<u8>> {
     let distinct: HashSet<_> =
-        keys.filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len())).collect();
+        keys.filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()) && key[0] > 0).collect();
     let mut keys: Vec<_> = distinct.into_iter().collect();
     // First in order, since a set has none that would be the same again.
     keys.sort_unstable();

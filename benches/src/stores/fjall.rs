@@ -1,6 +1,6 @@
 //! fjall: a log-structured merge tree in Rust.
 //!
-//! Tuned as its documentation says: the cache's size, blocks hinted for point reads that hit,
+//! Tuned as its documentation says: the cache's size, a buffer for writes of a quarter of that at most, blocks hinted for point reads that hit,
 //! sorted loads through its ingestion. Writes that read nothing go through a batch, the others
 //! through its single-writer transaction. Values are random, so compression is off. Without sync
 //! commits reach the operating system (`PersistMode::Buffer`).
@@ -29,10 +29,13 @@ fn version() -> String {
 }
 
 fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
+    // What is not yet in a tree is no part of its cache, and would be up to 64 MiB and more.
+    let buffer_bytes = (setup.cache_bytes / 4).clamp(1 << 20, 64 << 20);
     let database =
         SingleWriterTxDatabase::builder(setup.folder).cache_size(setup.cache_bytes).open()?;
     let keyspace = database.keyspace("rows", || {
         KeyspaceCreateOptions::default()
+            .max_memtable_size(buffer_bytes)
             .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
             .expect_point_read_hits(true)
     })?;

@@ -74,7 +74,7 @@ fn fill_and_read(
 fn scan(store: &dyn Store, expected: u64) -> Outcome<u64> {
     let (mut seen, mut sound, mut last) = (0, true, Vec::new());
     store.read(&mut |reader| {
-        reader.range(b"", u64::MAX, &mut |key, found| {
+        reader.range(b"\0", u64::MAX, &mut |key, found| {
             sound &= found.len() == VALUE_BYTES && (seen == 0 || key > &last[..]);
             seen += 1;
             last.clear();
@@ -87,7 +87,12 @@ fn scan(store: &dyn Store, expected: u64) -> Outcome<u64> {
 
 /// The value that belongs to `key`.
 fn value(key: &[u8]) -> [u8; VALUE_BYTES] {
-    let word = key.iter().fold(0, |word, byte| fnv(word ^ u64::from(*byte)));
+    // Eight bytes at a time, since this is timed with the store's work.
+    let word = key.chunks(8).fold(key.len() as u64, |word: u64, chunk| {
+        let mut bytes = [0; 8];
+        bytes[..chunk.len()].copy_from_slice(chunk);
+        (word.rotate_left(23) ^ u64::from_le_bytes(bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    });
     let mut value = [0; VALUE_BYTES];
     value[..8].copy_from_slice(&word.to_le_bytes());
     value[8..].copy_from_slice(&fnv(word).to_le_bytes());

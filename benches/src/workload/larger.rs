@@ -7,10 +7,12 @@
 //! read, and a scan reads from the first row on (as far as the budget goes). Each phase tells the bytes that went from and to the disk
 //! for each operation; writes are timed, and their bytes counted, until they are synced.
 
+use std::error::Error;
 use std::time::{Duration, Instant};
 
 use super::{Bench, ensure, report, timed, timed_loop};
 use crate::data::{LARGE_ROW_BYTES, LargeValues, Random, Rows, belongs_large};
+use crate::histogram::Histogram;
 use crate::machine::DiskBytes;
 use crate::measure::Figure;
 use crate::store::{Access, Client, Commit, Outcome, Store};
@@ -47,31 +49,34 @@ pub fn run(bench: &Bench<'_>) -> Outcome<()> {
     let store = bench.open(&folder, bench.plan.cache_bytes)?;
     let mut values = LargeValues::new(rows.seed);
     let mut put = |row: &str, index: &mut dyn FnMut(u64) -> u64, count: u64| {
-        let mut version = 0;
-        phase(row, || {
-            let done = each(&*store, count, budget, &mut |client, step| {
+        let (mut version, mut took) = (0, Histogram::default());
+        let done = phase(row, || {
+            let done = each(&*store, count, budget, &mut took, &mut |client, step| {
                 let key = rows.key(index(step));
                 version += 1;
                 client.put(Commit::Unsynced, &key, values.value(&key, version))
             })?;
             store.sync()?;
             Ok(done)
-        })
+        })?;
+        latencies(row, &took)?;
+        Ok::<_, Box<dyn Error + Send + Sync>>(done)
     };
     let inserted = put("random insert", &mut |step| filled + step, bench.plan.records - filled)?;
     let present = filled + inserted;
     let mut random = Random(11);
     let overwritten = put("random overwrite", &mut |_| random.below(present), u64::MAX)?;
 
-    let mut random = Random(12);
+    let (mut random, mut took) = (Random(12), Histogram::default());
     phase("random read", || {
-        each(&*store, u64::MAX, budget, &mut |client, _| {
+        each(&*store, u64::MAX, budget, &mut took, &mut |client, _| {
             let key = rows.key(random.below(present));
             let mut sound = false;
             client.get(&key, &mut |value| sound = belongs_large(&key, value))?;
             ensure(sound, || "a row is missing or wrong".to_owned())
         })
     })?;
+    latencies("random read", &took)?;
     phase("scan, rows", || scan(&*store, present, budget))?;
     let ((), elapsed) = timed(|| store.close())?;
     report(&Figure::time("close", elapsed))?;
@@ -110,16 +115,28 @@ fn fill(store: &dyn Store, rows: Rows, count: u64) -> Outcome<()> {
     store.sync()
 }
 
-/// Single operations through one client.
+fn latencies(row: &str, took: &Histogram) -> Outcome<()> {
+    report(&Figure::time(format!("{row}: p99"), took.quantile(0.99)))?;
+    report(&Figure::time(format!("{row}: longest"), took.longest()))
+}
+
+/// Single operations through one client, each of which is timed.
 fn each(
     store: &dyn Store,
     count: u64,
     budget: Duration,
+    took: &mut Histogram,
     step: &mut dyn FnMut(&mut dyn Client, u64) -> Outcome<()>,
 ) -> Outcome<u64> {
     let mut done = 0;
     store.serve(&mut |client| {
-        done = timed_loop(count, budget, |index| step(client, index))?.0;
+        done = timed_loop(count, budget, |index| {
+            let start = Instant::now();
+            step(client, index)?;
+            took.add(start.elapsed());
+            Ok(())
+        })?
+        .0;
         Ok(())
     })?;
     Ok(done)
