@@ -36,9 +36,43 @@ pub fn version(package: &str) -> &'static str {
 
 /// The most memory that this process ever had resident, in bytes; pages of mapped files count.
 pub fn peak_resident_bytes() -> u64 {
-    let kib = field("/proc/self/status", "VmHWM")
+    status_bytes("VmHWM")
+}
+
+/// The memory that this process has resident now, in bytes.
+pub fn resident_bytes() -> u64 {
+    status_bytes("VmRSS")
+}
+
+fn status_bytes(name: &str) -> u64 {
+    let kib = field("/proc/self/status", name)
         .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or_default() << 10
+}
+
+/// Bytes that went between this process and its disks, either way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DiskBytes {
+    /// Fetched from a disk.
+    pub read: u64,
+    /// Made dirty in the page cache, or written past it; what was removed unwritten is taken off.
+    pub written: u64,
+}
+
+impl DiskBytes {
+    /// Since the process began.
+    pub fn now() -> Self {
+        let count = |name| field("/proc/self/io", name).and_then(|text| text.parse::<u64>().ok());
+        let count = |name| count(name).unwrap_or_default();
+        let written = count("write_bytes").saturating_sub(count("cancelled_write_bytes"));
+        Self { read: count("read_bytes"), written }
+    }
+
+    /// What came after `start`.
+    pub fn since(self, start: Self) -> Self {
+        let read = self.read.saturating_sub(start.read);
+        Self { read, written: self.written.saturating_sub(start.written) }
+    }
 }
 
 fn field(file: &str, name: &str) -> Option<String> {

@@ -4,8 +4,12 @@
 //! its memory and its background threads to itself, and the rounds interleave the engines. A child
 //! prints its measurements as lines; the parent makes one Markdown table of them, and JSON.
 
+mod classic;
 mod cli;
+mod counts;
 mod data;
+mod histogram;
+mod limit;
 mod machine;
 mod measure;
 mod report;
@@ -13,12 +17,21 @@ mod run;
 mod statistics;
 mod store;
 mod stores;
+mod sync_delay;
+mod texts;
 mod threads;
 mod workload;
+mod zipf;
 
 use std::process::ExitCode;
 
+use crate::limit::Limit;
 use crate::store::Outcome;
+
+/// The allocator of our engine and of the peers in Rust; those in C and C++ keep the C library's.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match go() {
@@ -31,10 +44,16 @@ fn main() -> ExitCode {
 }
 
 fn go() -> Outcome<ExitCode> {
-    let mut arguments = std::env::args().skip(1);
-    if std::env::args().nth(1).is_some_and(|first| first == "threads") {
+    let mut arguments = std::env::args().skip(1).peekable();
+    let own: Option<fn(_) -> _> = match arguments.peek().map(String::as_str) {
+        Some("threads") => Some(threads::main),
+        Some("counts") => Some(counts::main),
+        Some("classic") => Some(classic::main),
+        _ => None,
+    };
+    if let Some(main) = own {
         arguments.next();
-        threads::main(arguments)?;
+        main(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
     let Some(command) = cli::parse(arguments)? else {
@@ -42,7 +61,9 @@ fn go() -> Outcome<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     if let Some(child) = &command.child {
-        workload::run(child, &command.plan)?;
+        let limit = child.limit.as_ref();
+        limit.map_or(Ok(()), Limit::enter)?;
+        workload::run(&child.engine, &command.plan, child.prepares, limit)?;
         return Ok(ExitCode::SUCCESS);
     }
     let results = run::rounds(&command);

@@ -68,6 +68,8 @@ fn show_scaled(mut value: f64, step: f64, units: &[&str]) -> String {
 /// One measured figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
+    /// The table that it belongs to, where a workload prints several; else empty.
+    pub section: String,
     /// The row of the table.
     pub row: String,
     /// What it counts.
@@ -80,31 +82,47 @@ impl Figure {
     /// A rate: `operations` that took `elapsed`.
     pub fn rate(row: impl Into<String>, operations: u64, elapsed: Duration) -> Self {
         let value = operations as f64 / elapsed.as_secs_f64().max(1e-9);
-        Self { row: row.into(), unit: Unit::PerSecond, value }
+        Self { section: String::new(), row: row.into(), unit: Unit::PerSecond, value }
     }
 
     /// A time.
     pub fn time(row: impl Into<String>, elapsed: Duration) -> Self {
-        Self { row: row.into(), unit: Unit::Seconds, value: elapsed.as_secs_f64() }
+        let value = elapsed.as_secs_f64();
+        Self { section: String::new(), row: row.into(), unit: Unit::Seconds, value }
     }
 
     /// A size.
     pub fn size(row: impl Into<String>, bytes: u64) -> Self {
-        Self { row: row.into(), unit: Unit::Bytes, value: bytes as f64 }
+        Self::bytes_each(row, bytes, 1)
+    }
+
+    /// `bytes` that `operations` took, as bytes to each.
+    pub fn bytes_each(row: impl Into<String>, bytes: u64, operations: u64) -> Self {
+        let value = bytes as f64 / operations.max(1) as f64;
+        Self { section: String::new(), row: row.into(), unit: Unit::Bytes, value }
+    }
+
+    /// The same in a table of its own.
+    #[must_use]
+    pub fn under(mut self, section: &str) -> Self {
+        section.clone_into(&mut self.section);
+        self
     }
 
     /// The line that a child prints.
     pub fn to_line(&self) -> String {
         let mut line = String::from("figure");
-        let _ = write!(line, "\t{}\t{}\t{:e}", self.row, self.unit.word(), self.value);
+        let (unit, value) = (self.unit.word(), self.value);
+        let _ = write!(line, "\t{}\t{}\t{unit}\t{value:e}", self.section, self.row);
         line
     }
 
     /// Reads a child's line; `None` when it is none.
     pub fn of_line(line: &str) -> Option<Self> {
         let fields: Vec<_> = line.split('\t').collect();
-        let ["figure", row, unit, value] = fields[..] else { return None };
-        Some(Self { row: row.to_owned(), unit: Unit::of_word(unit)?, value: value.parse().ok()? })
+        let ["figure", section, row, unit, value] = fields[..] else { return None };
+        let (section, row) = (section.to_owned(), row.to_owned());
+        Some(Self { section, row, unit: Unit::of_word(unit)?, value: value.parse().ok()? })
     }
 }
 
@@ -115,6 +133,8 @@ mod tests {
     #[test]
     fn figure_survives_its_line() {
         let figure = Figure::rate("random reads", 3, Duration::from_millis(7));
+        assert_eq!(Figure::of_line(&figure.to_line()), Some(figure.clone()));
+        let figure = figure.under("2 threads");
         assert_eq!(Figure::of_line(&figure.to_line()), Some(figure));
         assert_eq!(Figure::of_line("something else"), None);
     }

@@ -57,6 +57,12 @@ pub trait Store: Sync {
     /// Runs `body` with a reader that sees one state throughout; called from any thread.
     fn read(&self, body: &mut dyn FnMut(&mut dyn Reader) -> Outcome<()>) -> Outcome<()>;
 
+    /// Runs `body` with a client that is one thread's own, and whose every call is a transaction of
+    /// its own; called from any thread.
+    fn serve(&self, body: &mut dyn FnMut(&mut dyn Client) -> Outcome<()>) -> Outcome<()> {
+        body(&mut EachByItself(self))
+    }
+
     /// Inserts one row as a transaction of its own, without a sync; called from any thread.
     fn put(&self, key: &[u8], value: &[u8]) -> Outcome<()> {
         self.write(Commit::Unsynced, Access::Blind, &mut |writer| writer.insert(key, value))
@@ -75,6 +81,12 @@ pub trait Store: Sync {
 
     /// Makes everything durable.
     fn sync(&self) -> Outcome<()>;
+
+    /// Takes a checkpoint beside whatever goes on, and returns when it is complete; false when the
+    /// engine has no such thing.
+    fn checkpoint(&self) -> Outcome<bool> {
+        Ok(false)
+    }
 
     /// Gives back what space can be given back; false when the engine has no such call.
     fn compact(&mut self) -> Outcome<bool>;
@@ -107,6 +119,40 @@ pub trait Reader {
     fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()>;
 }
 
+/// What a program that serves requests does with a store: each call is a transaction of its own.
+pub trait Client {
+    /// Shows the value of `key`; false when there is none.
+    fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool>;
+
+    /// Inserts or replaces.
+    fn put(&mut self, commit: Commit, key: &[u8], value: &[u8]) -> Outcome<()>;
+
+    /// Shows up to `rows_max` rows from `start` on, in key order.
+    fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()>;
+}
+
+/// The client of a store whose transactions are cheap to begin: it begins one for each call.
+struct EachByItself<'s, S: ?Sized>(&'s S);
+
+impl<S: Store + ?Sized> Client for EachByItself<'_, S> {
+    fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        let mut there = false;
+        self.0.read(&mut |reader| {
+            there = reader.get(key, &mut *visit)?;
+            Ok(())
+        })?;
+        Ok(there)
+    }
+
+    fn put(&mut self, commit: Commit, key: &[u8], value: &[u8]) -> Outcome<()> {
+        self.0.write(commit, Access::Blind, &mut |writer| writer.insert(key, value))
+    }
+
+    fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
+        self.0.read(&mut |reader| reader.range(start, rows_max, &mut *visit))
+    }
+}
+
 /// How a store is to be opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
@@ -114,6 +160,15 @@ pub struct Setup<'a> {
     pub folder: &'a Path,
     /// What the engine may use for caching, in bytes.
     pub cache_bytes: u64,
+    /// Whether commits are to be synced, in an engine that has to know beforehand.
+    #[cfg_attr(not(feature = "wiredtiger"), expect(dead_code, reason = "WiredTiger alone has to"))]
+    pub synced: bool,
+    /// Whether the rows will not fit in memory.
+    #[cfg_attr(
+        not(any(feature = "heed", feature = "rusqlite")),
+        expect(dead_code, reason = "only engines that map their file are told")
+    )]
+    pub memory_is_short: bool,
 }
 
 /// An engine that can be put under test.

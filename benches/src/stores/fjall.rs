@@ -1,6 +1,6 @@
 //! fjall: a log-structured merge tree in Rust.
 //!
-//! Tuned as its documentation says: the cache's size, blocks hinted for point reads that hit,
+//! Tuned as its documentation says: the cache's size, a buffer for writes of a quarter of that at most, blocks hinted for point reads that hit,
 //! sorted loads through its ingestion. Writes that read nothing go through a batch, the others
 //! through its single-writer transaction. Values are random, so compression is off. Without sync
 //! commits reach the operating system (`PersistMode::Buffer`).
@@ -13,7 +13,7 @@ use ::fjall::{SingleWriterTxDatabase, SingleWriterTxKeyspace, SingleWriterWriteT
 
 use crate::machine;
 use crate::store::{
-    Access, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
+    Access, Client, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
 };
 
 /// fjall under test.
@@ -29,10 +29,13 @@ fn version() -> String {
 }
 
 fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
+    // What is not yet in a tree is no part of its cache, and would be up to 64 MiB and more.
+    let buffer_bytes = (setup.cache_bytes / 4).clamp(1 << 20, 64 << 20);
     let database =
         SingleWriterTxDatabase::builder(setup.folder).cache_size(setup.cache_bytes).open()?;
     let keyspace = database.keyspace("rows", || {
         KeyspaceCreateOptions::default()
+            .max_memtable_size(buffer_bytes)
             .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
             .expect_point_read_hits(true)
     })?;
@@ -68,6 +71,10 @@ impl Store for Fjall {
 
     fn read(&self, body: &mut dyn FnMut(&mut dyn Reader) -> Outcome<()>) -> Outcome<()> {
         body(&mut View { keyspace: &self.keyspace, snapshot: self.database.read_tx() })
+    }
+
+    fn serve(&self, body: &mut dyn FnMut(&mut dyn Client) -> Outcome<()>) -> Outcome<()> {
+        body(&mut Served(self))
     }
 
     fn load_sorted(&self, body: &mut dyn FnMut(Feed<'_>) -> Outcome<()>) -> Outcome<()> {
@@ -177,6 +184,32 @@ impl Reader for View<'_> {
 
     fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
         for row in self.snapshot.range(self.keyspace, start..).take(usize::try_from(rows_max)?) {
+            let (key, value) = row.into_inner()?;
+            visit(&key, &value);
+        }
+        Ok(())
+    }
+}
+
+struct Served<'s>(&'s Fjall);
+
+impl Client for Served<'_> {
+    fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        let value = self.0.keyspace.inner().get(key)?;
+        Ok(value.map(|value| visit(&value)).is_some())
+    }
+
+    fn put(&mut self, commit: Commit, key: &[u8], value: &[u8]) -> Outcome<()> {
+        if commit == Commit::Unsynced {
+            return Ok(self.0.keyspace.inner().insert(key, value)?);
+        }
+        let mut batch = self.0.database.inner().batch();
+        batch.insert(self.0.keyspace.inner(), key, value);
+        Ok(batch.durability(Some(persist_mode(commit))).commit()?)
+    }
+
+    fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
+        for row in self.0.keyspace.inner().range(start..).take(usize::try_from(rows_max)?) {
             let (key, value) = row.into_inner()?;
             visit(&key, &value);
         }

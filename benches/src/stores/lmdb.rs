@@ -1,12 +1,13 @@
 //! LMDB through `heed`: a memory map instead of a cache, one writer, readers that never wait.
 //!
 //! Tuned as its documentation says: a map larger than the data, sorted loads with `MDB_APPEND`,
-//! no read-ahead hint left as it is because the data fits in memory. Without sync it runs under
+//! read-ahead off where the rows do not fit in memory. Without sync it runs under
 //! `MDB_NOSYNC`: a killed process loses nothing, a power loss may damage the file.
 
 use std::fs;
 use std::ops::Bound;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use heed::types::Bytes;
 use heed::{CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, PutFlags};
@@ -33,21 +34,35 @@ struct Lmdb {
     env: Env<WithTls>,
     table: Table,
     folder: PathBuf,
+    /// Whether commits are synced now; changed between phases, while no transaction is open.
+    synced: AtomicBool,
 }
 
 fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
     let mut options = EnvOpenOptions::new();
     options.map_size(MAP_BYTES).max_readers(256);
+    if setup.memory_is_short {
+        // SAFETY: the flag changes what the kernel is advised, and nothing else.
+        unsafe { options.flags(EnvFlags::NO_READ_AHEAD) };
+    }
     // SAFETY: the folder is this run's own; no other process or handle maps the file.
     let env = unsafe { options.open(setup.folder) }?;
     let mut transaction = env.write_txn()?;
     let table = env.create_database(&mut transaction, None)?;
     transaction.commit()?;
-    Ok(Box::new(Lmdb { env, table, folder: setup.folder.to_owned() }))
+    Ok(Box::new(Lmdb {
+        env,
+        table,
+        folder: setup.folder.to_owned(),
+        synced: AtomicBool::new(true),
+    }))
 }
 
 impl Lmdb {
     fn set_synced(&self, synced: bool) -> Outcome<()> {
+        if self.synced.swap(synced, Ordering::Relaxed) == synced {
+            return Ok(());
+        }
         let mode = if synced { FlagSetMode::Disable } else { FlagSetMode::Enable };
         // SAFETY: no transaction is open on any thread: workloads switch between phases.
         unsafe { self.env.set_flags(EnvFlags::NO_SYNC, mode) }?;

@@ -4,14 +4,14 @@
 //! process loses nothing; where a commit must be on stable storage, a sync follows it.
 
 use std::cmp::Ordering;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::sync::{Mutex, PoisonError};
 
 use rshelve::{Connection, Cursor, CursorOptions, DatabaseOptions, Session, Table, TableOptions};
 
 use super::OURS;
 use crate::store::{
-    Access, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
+    Access, Client, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
 };
 
 /// Our engine under test.
@@ -67,6 +67,11 @@ impl Store for Ours {
         outcome
     }
 
+    fn serve(&self, body: &mut dyn FnMut(&mut dyn Client) -> Outcome<()>) -> Outcome<()> {
+        let session = self.connection.open_session()?;
+        body(&mut Served { table: self.table.clone(), session })
+    }
+
     fn put(&self, key: &[u8], value: &[u8]) -> Outcome<()> {
         Ok(self.table.insert(key, value)?)
     }
@@ -86,6 +91,11 @@ impl Store for Ours {
 
     fn sync(&self) -> Outcome<()> {
         Ok(self.connection.sync()?)
+    }
+
+    fn checkpoint(&self) -> Outcome<bool> {
+        self.connection.checkpoint()?;
+        Ok(true)
     }
 
     fn compact(&mut self) -> Outcome<bool> {
@@ -155,5 +165,31 @@ impl Reader for Cursor<'_> {
             there = left > 0 && self.next()?;
         }
         Ok(())
+    }
+}
+
+/// The table for what commits by itself, and a session for commits that wait for the disk.
+struct Served {
+    table: Table,
+    session: Session,
+}
+
+impl Client for Served {
+    fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        Ok(self.table.get_with(key, visit)?.is_some())
+    }
+
+    fn put(&mut self, commit: Commit, key: &[u8], value: &[u8]) -> Outcome<()> {
+        if commit == Commit::Unsynced {
+            return Ok(self.table.insert(key, value)?);
+        }
+        self.session.begin()?;
+        self.session.open_cursor(TABLE)?.insert(key, value)?;
+        Ok(self.session.commit_with(true)?)
+    }
+
+    fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
+        let keys = (Bound::Included(start), Bound::Unbounded);
+        Ok(self.table.scan_with(keys.0, keys.1, false, usize::try_from(rows_max)?, 0, visit)?)
     }
 }

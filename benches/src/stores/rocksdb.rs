@@ -16,7 +16,7 @@ use std::thread;
 
 use crate::machine;
 use crate::store::{
-    Access, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
+    Access, Client, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
 };
 
 /// RocksDB under test, blocks as they are.
@@ -108,6 +108,10 @@ impl Store for Rocks {
         let snapshot = self.db.snapshot();
         let rows = self.db.raw_iterator_opt(read_options(&snapshot));
         body(&mut View { db: &self.db, options: read_options(&snapshot), rows })
+    }
+
+    fn serve(&self, body: &mut dyn FnMut(&mut dyn Client) -> Outcome<()>) -> Outcome<()> {
+        body(&mut Served { db: &self.db, synced: write_options(Commit::Synced) })
     }
 
     fn load_sorted(&self, body: &mut dyn FnMut(Feed<'_>) -> Outcome<()>) -> Outcome<()> {
@@ -233,5 +237,35 @@ impl Reader for View<'_> {
             self.rows.next();
         }
         Ok(self.rows.status()?)
+    }
+}
+
+struct Served<'s> {
+    db: &'s Db,
+    synced: WriteOptions,
+}
+
+impl Client for Served<'_> {
+    fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        let value = self.db.get_pinned(key)?;
+        Ok(value.map(|value| visit(&value)).is_some())
+    }
+
+    fn put(&mut self, commit: Commit, key: &[u8], value: &[u8]) -> Outcome<()> {
+        match commit {
+            Commit::Synced => Ok(self.db.put_opt(key, value, &self.synced)?),
+            Commit::Unsynced => Ok(self.db.put(key, value)?),
+        }
+    }
+
+    fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
+        let mut rows = self.db.raw_iterator();
+        rows.seek(start);
+        for _ in 0..rows_max {
+            let Some((key, value)) = rows.item() else { break };
+            visit(key, value);
+            rows.next();
+        }
+        Ok(rows.status()?)
     }
 }

@@ -6,16 +6,19 @@
 //! nothing, a power loss what came after the last checkpoint.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use crate::store::{Access, Commit, End, Engine, Outcome, Reader, Setup, Store, Visit, Writer};
+use crate::store::{
+    Access, Client, Commit, End, Engine, Outcome, Reader, Setup, Store, Visit, Writer,
+};
 
 /// SQLite under test.
 pub const ENGINE: Engine = Engine { name: "sqlite", version, by_default: true, open };
 
 /// Pages mapped instead of copied, in bytes: its documented way to faster reads.
+/// Not where memory is short: each page fault then reads far more than a page.
 const MAP_BYTES: u64 = 2 << 30;
 /// Each reading connection has a cache of its own; what is mapped does not go through it.
 const READER_CACHE_BYTES: u64 = 64 << 20;
@@ -23,6 +26,8 @@ const READER_CACHE_BYTES: u64 = 64 << 20;
 struct Sqlite {
     writer: Mutex<(Connection, Commit)>,
     path: PathBuf,
+    /// What each connection maps, in bytes.
+    map_bytes: u64,
 }
 
 fn version() -> String {
@@ -31,23 +36,37 @@ fn version() -> String {
 
 fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
     let path = setup.folder.join("sqlite");
-    let connection = connect(&path, setup.cache_bytes)?;
+    let map_bytes = if setup.memory_is_short { 0 } else { MAP_BYTES };
+    let connection = connect(&path, setup.cache_bytes, map_bytes)?;
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     )?;
     let writer = Mutex::new((connection, Commit::Synced));
-    Ok(Box::new(Sqlite { writer, path }))
+    Ok(Box::new(Sqlite { writer, path, map_bytes }))
 }
 
-fn connect(path: &Path, cache_bytes: u64) -> Outcome<Connection> {
+fn connect(path: &Path, cache_bytes: u64, map_bytes: u64) -> Outcome<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(60))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Negative: in KiB.
     connection.pragma_update(None, "cache_size", -i64::try_from(cache_bytes >> 10)?)?;
-    connection.pragma_update(None, "mmap_size", i64::try_from(MAP_BYTES)?)?;
+    connection.pragma_update(None, "mmap_size", i64::try_from(map_bytes)?)?;
     Ok(connection)
+}
+
+impl Sqlite {
+    /// The one connection that writes, set to what commits have to be.
+    fn writer(&self, commit: Commit) -> Outcome<MutexGuard<'_, (Connection, Commit)>> {
+        let mut guard = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.1 != commit {
+            let level = if commit == Commit::Synced { "FULL" } else { "NORMAL" };
+            guard.0.pragma_update(None, "synchronous", level)?;
+            guard.1 = commit;
+        }
+        Ok(guard)
+    }
 }
 
 impl Store for Sqlite {
@@ -57,13 +76,8 @@ impl Store for Sqlite {
         _access: Access,
         body: &mut dyn FnMut(&mut dyn Writer) -> Outcome<()>,
     ) -> Outcome<()> {
-        let mut guard = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (connection, current) = &mut *guard;
-        if *current != commit {
-            let level = if commit == Commit::Synced { "FULL" } else { "NORMAL" };
-            connection.pragma_update(None, "synchronous", level)?;
-            *current = commit;
-        }
+        let guard = self.writer(commit)?;
+        let connection = &guard.0;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         body(&mut SqliteWriter {
             insert: connection.prepare_cached("INSERT OR REPLACE INTO rows VALUES (?, ?)")?,
@@ -75,14 +89,15 @@ impl Store for Sqlite {
     }
 
     fn read(&self, body: &mut dyn FnMut(&mut dyn Reader) -> Outcome<()>) -> Outcome<()> {
-        let connection = connect(&self.path, READER_CACHE_BYTES)?;
+        let connection = connect(&self.path, READER_CACHE_BYTES, self.map_bytes)?;
         connection.execute_batch("BEGIN")?;
-        body(&mut SqliteReader {
-            get: connection.prepare_cached("SELECT value FROM rows WHERE key = ?")?,
-            range: connection.prepare_cached(
-                "SELECT key, value FROM rows WHERE key >= ? ORDER BY key LIMIT ?",
-            )?,
-        })
+        body(&mut SqliteReader::new(&connection)?)
+    }
+
+    fn serve(&self, body: &mut dyn FnMut(&mut dyn Client) -> Outcome<()>) -> Outcome<()> {
+        let connection = connect(&self.path, READER_CACHE_BYTES, self.map_bytes)?;
+        let reader = SqliteReader::new(&connection)?;
+        body(&mut Served { store: self, reader })
     }
 
     fn len(&self) -> Outcome<u64> {
@@ -164,6 +179,17 @@ struct SqliteReader<'c> {
     range: CachedStatement<'c>,
 }
 
+impl<'c> SqliteReader<'c> {
+    fn new(connection: &'c Connection) -> Outcome<Self> {
+        Ok(Self {
+            get: connection.prepare_cached("SELECT value FROM rows WHERE key = ?")?,
+            range: connection.prepare_cached(
+                "SELECT key, value FROM rows WHERE key >= ? ORDER BY key LIMIT ?",
+            )?,
+        })
+    }
+}
+
 impl Reader for SqliteReader<'_> {
     fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
         let row = self.get.query_row([key], |row| {
@@ -180,5 +206,29 @@ impl Reader for SqliteReader<'_> {
             visit(row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?);
         }
         Ok(())
+    }
+}
+
+/// A thread's own connection for reads; writes take turns at the one connection that writes, since
+/// waiting for SQLite's own lock means to sleep and to try again.
+struct Served<'s> {
+    store: &'s Sqlite,
+    reader: SqliteReader<'s>,
+}
+
+impl Client for Served<'_> {
+    fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        Reader::get(&mut self.reader, key, visit)
+    }
+
+    fn put(&mut self, commit: Commit, key: &[u8], value: &[u8]) -> Outcome<()> {
+        let guard = self.store.writer(commit)?;
+        let mut insert = guard.0.prepare_cached("INSERT OR REPLACE INTO rows VALUES (?, ?)")?;
+        insert.execute(params![key, value])?;
+        Ok(())
+    }
+
+    fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
+        Reader::range(&mut self.reader, start, rows_max, visit)
     }
 }

@@ -3,7 +3,8 @@
 //! Tuned as its manual says: the cache's size, log on, a checkpoint every minute, up to four
 //! eviction threads, sorted loads through a bulk cursor. The dirty triggers are raised so that a
 //! transaction as large as the load fits. With sync a commit waits for the log; without
-//! (`sync=off`) it may still be in the process's log buffer.
+//! (`sync=off`, its default) it may still be in the process's log buffer, where a killed
+//! process loses it.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +13,7 @@ use std::slice;
 use std::sync::{Mutex, PoisonError};
 
 use crate::store::{
-    Access, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
+    Access, Client, Commit, End, Engine, Feed, Outcome, Reader, Setup, Store, Visit, Writer,
 };
 
 /// WiredTiger under test.
@@ -113,9 +114,9 @@ fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
     let home = CString::new(setup.folder.as_os_str().as_bytes())?;
     let config = CString::new(format!(
         "create,cache_size={},log=(enabled=true),\
-         transaction_sync=(enabled=true,method=fsync),checkpoint=(wait=60),session_max=256,\
+         transaction_sync=(enabled={},method=fsync),checkpoint=(wait=60),session_max=256,\
          eviction=(threads_min=1,threads_max=4),eviction_dirty_target=60,eviction_dirty_trigger=80",
-        setup.cache_bytes
+        setup.cache_bytes, setup.synced
     ))?;
     let mut connection = null_mut();
     // SAFETY: the strings are terminated and outlive the call; the library fills the pointer.
@@ -179,6 +180,10 @@ impl Store for WiredTiger {
         check(unsafe { bench_rollback(reader.session.as_ptr()) })
     }
 
+    fn serve(&self, body: &mut dyn FnMut(&mut dyn Client) -> Outcome<()>) -> Outcome<()> {
+        body(&mut self.session(None)?)
+    }
+
     fn load_sorted(&self, body: &mut dyn FnMut(Feed<'_>) -> Outcome<()>) -> Outcome<()> {
         let mut session = self.session(Some(c"bulk"))?;
         body(&mut |key, value| session.insert(key, value))?;
@@ -199,6 +204,11 @@ impl Store for WiredTiger {
     fn sync(&self) -> Outcome<()> {
         // SAFETY: the session is open and this thread's.
         check(unsafe { bench_checkpoint(self.session(None)?.session.as_ptr()) })
+    }
+
+    fn checkpoint(&self) -> Outcome<bool> {
+        self.sync()?;
+        Ok(true)
     }
 
     fn compact(&mut self) -> Outcome<bool> {
@@ -331,5 +341,33 @@ impl Reader for Session {
             self.row(&mut *visit)?;
         }
         Ok(())
+    }
+}
+
+/// Without a transaction begun, each call is one; its cursor is reset behind it, so that nothing
+/// stays pinned.
+impl Client for Session {
+    fn get(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Outcome<bool> {
+        let there = Reader::get(self, key, visit)?;
+        // SAFETY: as for the writer.
+        check(unsafe { bench_reset(self.cursor.as_ptr()) })?;
+        Ok(there)
+    }
+
+    fn put(&mut self, commit: Commit, key: &[u8], value: &[u8]) -> Outcome<()> {
+        if commit == Commit::Unsynced {
+            return self.insert(key, value);
+        }
+        // SAFETY: the session is open and this thread's.
+        check(unsafe { bench_begin(self.session.as_ptr()) })?;
+        self.insert(key, value)?;
+        // SAFETY: as above.
+        check(unsafe { bench_commit(self.session.as_ptr(), c"sync=on".as_ptr()) })
+    }
+
+    fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
+        Reader::range(self, start, rows_max, visit)?;
+        // SAFETY: as for the writer.
+        check(unsafe { bench_reset(self.cursor.as_ptr()) })
     }
 }

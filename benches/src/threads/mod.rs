@@ -4,7 +4,6 @@
 //! time of them that an operation waited for other threads inside the engine (built with the feature
 //! `waits`; `run.sh threads` does). The second sets two threads beside two processes, in turn.
 
-mod histogram;
 mod ratios;
 mod work;
 

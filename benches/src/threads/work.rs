@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rshelve::{Connection, Table};
 
-use super::histogram::Histogram;
 use crate::data::{Random, Rows, belongs};
+use crate::histogram::Histogram;
 use crate::store::Outcome;
 
 /// Rows that a scan visits.

@@ -3,10 +3,9 @@
 //!
 //! Out of cache means out of the engine's: the operating system may still hold the file.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Bench, ensure, report, timed, timed_loop};
+use super::{Bench, by_threads, ensure, report, timed, timed_loop};
 use crate::data::{KEY_BYTES, ROW_BYTES, Random, Rows, belongs};
 use crate::measure::Figure;
 use crate::store::{Outcome, Store};
@@ -132,23 +131,4 @@ fn scan(store: &dyn Store, records: u64) -> Outcome<u64> {
     store.read(&mut |reader| reader.range(b"\0", u64::MAX, &mut |_, _| seen += 1))?;
     ensure(seen == records, || format!("the scan saw {seen} rows of {records}"))?;
     Ok(seen)
-}
-
-/// Runs `work` on each thread; the sum of what they did, and how long the slowest took.
-fn by_threads(
-    threads: u64,
-    work: &(dyn Fn(u64) -> Outcome<u64> + Sync),
-) -> Outcome<(u64, Duration)> {
-    let start = Instant::now();
-    let results: Vec<_> = thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
-        workers.into_iter().map(thread::ScopedJoinHandle::join).collect()
-    });
-    let elapsed = start.elapsed();
-    let mut sum = 0;
-    for result in results {
-        sum += result.map_err(|_| "a thread panicked")??;
-    }
-    Ok((sum, elapsed))
 }
