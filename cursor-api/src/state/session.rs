@@ -82,9 +82,8 @@ impl SessionState {
     /// # Errors
     /// [`Error::Missing`], [`Error::Closed`]; [`Error::Unsupported`] for options that are not built.
     pub fn open_cursor(&mut self, name: &str, options: &CursorOptions) -> Result<CursorState> {
-        let opened =
-            self.source(name, options).and_then(|source| CursorState::new(self, source, options));
-        opened.inspect_err(|error| note_failure(self, error))
+        let source = self.source(name, options)?;
+        CursorState::new(self, source, options)
     }
 
     /// What a cursor over table `name` reads.
@@ -124,12 +123,13 @@ impl SessionState {
     ///
     /// # Errors
     /// [`Error::Invalid`] when it has no key; [`Error::Missing`] when there is no record at its key;
-    /// [`Error::Unsupported`] of a cursor without a table.
+    /// [`Error::Unsupported`] of a cursor without a table; [`Error::Busy`] of a bulk cursor.
     pub fn duplicate(
         &mut self,
         cursor: &CursorState,
         options: &CursorOptions,
     ) -> Result<CursorState> {
+        cursor.check_duplicates()?;
         let key = cursor.key(self)?.to_vec();
         let mut twin = CursorState::new(self, cursor.source()?.clone(), options)?;
         twin.set_key(&key);
@@ -246,6 +246,7 @@ impl SessionState {
     /// [`Error::Unsupported`] in a transaction with weaker isolation, or in one that
     /// has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
+        self.core.refuse_weak()?;
         if self.in_transaction() {
             return self.core.reset_snapshot();
         }
@@ -253,28 +254,32 @@ impl SessionState {
         Ok(())
     }
 
-    /// The isolation of transactions that are begun without one.
+    /// The isolation of transactions that are begun without one, and of what is done outside one.
     ///
     /// # Errors
     /// [`Error::Invalid`] inside a transaction.
     pub fn set_isolation(&mut self, isolation: Isolation) -> Result<()> {
         self.outside_transaction("a change of the isolation")?;
         self.isolation = isolation;
+        self.core.set_isolation(isolation);
         Ok(())
     }
 
-    /// Changes the options that `config` gives, and no others; see `Session.reconfigure` in
-    /// [`METHODS`](crate::config::METHODS).
+    /// Changes the options that `config` gives, and no others, and resets the session's cursors; see
+    /// `Session.reconfigure` in [`METHODS`](crate::config::METHODS).
     ///
     /// # Errors
     /// As [`Settings::read`] and [`set_isolation`](Self::set_isolation); nothing is changed then.
     pub fn reconfigure(&mut self, config: &str) -> Result<()> {
+        self.outside_transaction("a change of options")?;
         let settings = Settings::read(Method::SessionReconfigure, config)
             .inspect_err(|error| note_failure(self, error))?;
         match isolation(&settings.text("isolation")) {
-            Some(isolation) if settings.is_given("isolation") => self.set_isolation(isolation),
-            _ => Ok(()),
+            Some(isolation) if settings.is_given("isolation") => self.set_isolation(isolation)?,
+            _ => {}
         }
+        self.reset_cursors();
+        Ok(())
     }
 
     /// How long an operation may wait for another transaction, or for room in the cache; none is the
@@ -334,7 +339,7 @@ impl SessionState {
     /// [`Error::Busy`] while a cursor or handle on it is open, [`Error::Missing`]; what reading and
     /// writing gives.
     pub fn drop_table(&mut self, name: &str) -> Result<()> {
-        self.engine.drop_table(name)
+        self.engine.drop_table(name).inspect_err(|_| self.note_failure())
     }
 
     /// Removes every row from the key of `start` to that of `stop`, both included; without one, from
@@ -411,7 +416,7 @@ impl SessionState {
         start: Bound<Vec<u8>>,
         stop: Bound<Vec<u8>>,
     ) -> Result<()> {
-        let table = self.engine.table(name)?;
+        let table = self.engine.table(name).inspect_err(|_| self.note_failure())?;
         let outcome = self.remove_range(&table, start, stop);
         outcome.inspect_err(|error| note_failure(self, error))
     }
@@ -457,6 +462,7 @@ impl SessionState {
     /// for a name that cannot be one; as [`checkpoint`](Self::checkpoint).
     pub fn checkpoint_with(&mut self, name: Option<&str>, drop: &[&str]) -> Result<()> {
         self.outside_transaction("a checkpoint")?;
+        self.reset_cursors();
         if !drop.is_empty() {
             self.engine.drop_checkpoints(drop)?;
         }
