@@ -17,14 +17,15 @@ class Side:
     def __init__(self, python: str, module: str, home: str) -> None:
         worker = str(Path(__file__).with_name("wt_worker.py"))
         self.said = Path(home + ".said")
-        self.process = subprocess.Popen(
-            [python, worker, module, home],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.said.open("w"),
-            text=True,
-            bufsize=1,
-        )
+        with self.said.open("w") as said:
+            self.process = subprocess.Popen(
+                [python, worker, module, home],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                bufsize=1,
+            )
 
     def send(self, operation: list[Any]) -> None:
         assert self.process.stdin is not None

@@ -217,10 +217,15 @@ fn row_17_weaker_session_only_reads() {
     writer.begin();
     writer.put("c", "c").unwrap();
     assert_eq!(mine.cursor().keys(mine), "a c", "not committed yet");
+    let (mut placed, mut fresh) = (mine.cursor(), mine.cursor());
+    placed.next(mine).unwrap();
+    mine.begin_with(Isolation::ReadCommitted);
+    writer.commit().unwrap();
+    assert_eq!(fresh.keys(mine), "a c", "it was placed in no snapshot");
+    mine.commit().unwrap();
     mine.begin_with(Isolation::Snapshot);
     mine.put("b", "b").unwrap();
     mine.commit().unwrap();
-    writer.commit().unwrap();
     assert_eq!(world.rows().len(), 3);
 }
 

@@ -53,7 +53,10 @@ impl Session {
         }
         (self.failed, self.conflicted) = (false, false);
         if isolation != Isolation::Snapshot {
-            // Cursors that are placed go on in the snapshot that they have.
+            // Cursors that are placed go on in the snapshot that they have, if they read in one.
+            if self.weak() == Some(Isolation::ReadUncommitted) {
+                self.release_snapshot();
+            }
             self.weak = Some(isolation);
             return Ok(());
         }
