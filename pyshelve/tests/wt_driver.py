@@ -145,6 +145,8 @@ class Driver:
             self.names("row 25: a checkpoint whose cursors are closed can be dropped")
             for name in touched:
                 self.checkpoints[name] = "gone"
+            # Ours took one, theirs did not.
+            self.same("s.checkpoint", model.number)
         else:
             for name in held:
                 self.checkpoints.pop(name)
