@@ -19,6 +19,9 @@ from typing import Any
 import stores
 
 THREADS = 4
+#: A row of a store that is slow ends after about this long, and counts what it has done.
+SECONDS_MAX = 30.0
+PIECE = 1000
 
 
 def record(number: int) -> dict[str, Any]:
@@ -94,15 +97,25 @@ def timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def in_threads(parts: list[list[Any]], work: Callable[[list[Any]], Any]) -> float:
-    """Seconds until each part was worked on by a thread of its own."""
+def in_threads(
+    parts: list[list[Any]], work: Callable[[list[Any]], Any]
+) -> tuple[float, list[Any]]:
+    """Each part is worked on by a thread of its own, a piece at a time, until all is done or the time is
+    up. The seconds, and what was done."""
     failures: list[BaseException] = []
+    done: list[list[Any]] = []
     ready = threading.Barrier(len(parts) + 1)
 
     def run(part: list[Any]) -> None:
         ready.wait()
+        late = time.perf_counter() + SECONDS_MAX
         try:
-            work(part)
+            for begin in range(0, len(part), PIECE):
+                piece = part[begin : begin + PIECE]
+                work(piece)
+                done.append(piece)
+                if time.perf_counter() > late:
+                    break
         except BaseException as failure:
             failures.append(failure)
 
@@ -113,7 +126,7 @@ def in_threads(parts: list[list[Any]], work: Callable[[list[Any]], Any]) -> floa
     seconds = timed(lambda: [thread.join() for thread in threads])
     if failures:
         raise failures[0]
-    return seconds
+    return seconds, [item for piece in done for item in piece]
 
 
 def measure(name: str, values: str, records: int, seed: int, folder: str) -> dict[str, Any]:
@@ -140,14 +153,19 @@ def one_run(
     rows: dict[str, float] = {}
     suffix = "" if count == 1 else f", {count} threads"
 
-    def run(row: str, pairs: list[tuple[str, Any]], work: Callable[[list[Any]], Any]) -> None:
-        rows[row + suffix] = in_threads([pairs[part::count] for part in range(count)], work)
+    def run(row: str, pairs: list[tuple[str, Any]], work: Callable[[list[Any]], Any]) -> list[Any]:
+        seconds, done = in_threads([pairs[part::count] for part in range(count)], work)
+        rows[row + suffix] = seconds * len(pairs) / len(done)
+        return done
 
     began = time.perf_counter()
     store = open_store()
     if count == 1:
         rows["open, new"] = time.perf_counter() - began
-    run("set", pairs, lambda part: [store.set(key, value) for key, value in part])
+    # The seconds of a row are those of all pairs.
+    scale = len(pairs)
+    pairs = run("set", pairs, lambda part: [store.set(key, value) for key, value in part])
+    scale /= len(pairs)
     seconds = timed(store.close)
     if count == 1:
         rows["close"] = seconds
@@ -160,13 +178,17 @@ def one_run(
     sampled = pairs[:: max(1, len(pairs) // 1000)]
     wrong = [key for key, value in sampled if store.get(key) != value]
     found: list[int] = []
-    run("items", pairs, lambda part: found.append(sum(1 for _ in store.items())))
+    walks: list[list[Any]] = [[None] for _ in range(count)]
+    rows["items" + suffix], _ = in_threads(walks, lambda part: found.append(sum(1 for _ in store.items())))
     draw.shuffle(pairs)
-    run("del", pairs, lambda part: [store.delete(key) for key, _ in part])
-    left = sum(1 for _ in store.items())
+    gone = run("del", pairs, lambda part: [store.delete(key) for key, _ in part])
+    left = sum(1 for _ in store.items()) - (len(pairs) - len(gone))
     store.close()
     if wrong or left or set(found) != {len(pairs)}:
         raise AssertionError(f"{len(wrong)} wrong, {left} left, {found} of {len(pairs)} walked")
+    for row in rows:
+        if row.split(",")[0] in ("get", "items", "del"):
+            rows[row] *= scale
     return rows, store.durability
 
 

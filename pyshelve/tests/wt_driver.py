@@ -273,11 +273,18 @@ class Driver:
         self.bounded.discard(cursor)
 
     def level_all(self, model: SessionModel) -> None:
-        """Row 20: the session's cursors were reset; there, some keep what was set without a place."""
+        """Row 20: the session's cursors were reset; there, those without a place were if they were opened
+        after the oldest one with a place, and those of checkpoints (row 25), too."""
         for cursor in model.cursors:
             self.level(cursor)
+        self.level_past(model)
         if not model.in_transaction:
             model.others_wrote = False
+
+    def level_past(self, model: SessionModel) -> None:
+        for cursor, (owner, _) in self.past.items():
+            if owner is model:
+                self.same("c.reset", cursor)
 
     def were_reset(self, model: SessionModel) -> None:
         """The same, with a look at what became of them."""
@@ -296,10 +303,8 @@ class Driver:
             return
         if model.others_wrote:
             self.level_all(model)
-        for cursor, (owner, _) in self.past.items():
-            if owner is model:
-                # An assertion of its debug build, if the write finds nothing to do.
-                self.same("c.reset", cursor)
+        # An assertion of its debug build, if the write finds nothing to do.
+        self.level_past(model)
 
     def settle(self, cursor: int, answer: list[Any]) -> None:
         """Row 8: after a failure the position is open, but what was set is kept."""
