@@ -305,10 +305,12 @@ impl SessionCore {
     fn drop_table(&self, py: Python<'_>, uri: &str, config: &str) -> PyResult<()> {
         self.run(py, "drop", |body| {
             let settings = Settings::read(Method::Drop, config)?;
-            match body.state.drop_table(&table_name(uri)?) {
-                Err(Error::Missing { .. }) if settings.flag("force") => Ok(()),
-                outcome => Ok(outcome?),
+            let name = table_name(uri)?;
+            let found = self.shared.connection.connection.table(&name).map(drop);
+            if settings.flag("force") && matches!(found, Err(Error::Missing { .. })) {
+                return Ok(());
             }
+            Ok(body.state.drop_table(&name)?)
         })
     }
 
