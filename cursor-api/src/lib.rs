@@ -368,8 +368,7 @@ pub use rshelve_core::engine::verify_file;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("spam");
 /// rshelve::Connection::open(&path, Default::default())?.close()?;
-/// let freed = rshelve::reclaim_file(&path)?;
-/// # let _ = freed;
+/// assert_eq!(rshelve::reclaim_file(&path)?, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::engine::reclaim_file;

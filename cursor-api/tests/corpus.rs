@@ -4,8 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-#[allow(dead_code, reason = "the other suite draws more ways")]
-#[path = "isolation/random.rs"]
+#[path = "../../core/tests/shared/random.rs"]
 mod random;
 #[path = "../../fuzz/src/texts.rs"]
 mod texts;

@@ -6,7 +6,7 @@ use rshelve::config::{
 };
 use rshelve::packing::{Format, Value};
 use rshelve::typed::Stored;
-use rshelve::{Error, TransactionOptions};
+use rshelve::{Error, TransactionSettings};
 
 /// A method, and the string that it is given: it is refused by name, or every option has a value of its type
 /// and in its range, and the same once more says the same.
@@ -25,7 +25,7 @@ pub fn config(data: &[u8]) {
     match method {
         Method::Open => drop(OpenSettings::read(&text).map_err(|error| refused(&error))),
         Method::OpenCursor => drop(CursorSettings::read(&text).map_err(|error| refused(&error))),
-        Method::Begin => drop(TransactionOptions::read(&text).map_err(|error| refused(&error))),
+        Method::Begin => drop(TransactionSettings::read(&text).map_err(|error| refused(&error))),
         Method::Create => table(&text),
         _ => {}
     }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod database;
 mod errors;
 mod handle;
 mod registry;
@@ -32,6 +33,7 @@ fn rshelve_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<store::Store>()?;
     module.add_class::<scan::Scan>()?;
     module.add_class::<shelf::ShelfCore>()?;
+    module.add_class::<database::DatabaseCore>()?;
     module.add_function(wrap_pyfunction!(store::is_database, module)?)?;
     module.add_function(wrap_pyfunction!(check::verify, module)?)?;
     module.add_function(wrap_pyfunction!(check::salvage, module)?)?;

@@ -31,7 +31,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-NOTFOUND = -31803
+import wt_special
+from wt_common import NOTFOUND, Formats, SessionModel, Side
+
 OPERATIONS_PER_PROGRAM = 400
 
 
@@ -47,93 +49,26 @@ class Difference(Exception):
     """The two did not do the same, and the contract does not say why."""
 
 
-class Side:
-    """One implementation, in its process."""
-
-    def __init__(self, python: str, module: str, home: str) -> None:
-        worker = str(Path(__file__).with_name("wt_worker.py"))
-        self.process = subprocess.Popen(
-            [python, worker, module, home],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            bufsize=1,
-        )
-
-    def send(self, operation: list[Any]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(operation) + "\n")
-        self.process.stdin.flush()
-
-    def receive(self) -> list[Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise EOFError
-        answer: list[Any] = json.loads(line)
-        return answer
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-class Formats:
-    """Keys and values of one pair of formats."""
-
-    KINDS = [("u", "u"), ("S", "S"), ("q", "S"), ("iS", "q"), ("Su", "iS"), ("S", "u"), ("u", "S")]
-
-    def __init__(self, draw: random.Random) -> None:
-        self.key_format, self.value_format = draw.choice(self.KINDS)
-        self.draw = draw
-
-    def key(self) -> Any:
-        number = self.draw.randrange(14)
-        text = "abcdefghijklmn"[number] * (1 + number % 3)
-        return {
-            "u": {"hex": text.encode().hex()},
-            "S": text,
-            "q": (number - 7) * 40,
-            "iS": {"row": [number // 3, text]},
-            "Su": {"row": [text[:1], {"hex": text.encode().hex()}]},
-        }[self.key_format]
-
-    def value(self) -> Any:
-        number = self.draw.randrange(1000)
-        text = f"v{number}" * self.draw.choice([1, 1, 1, 5])
-        return {
-            "u": {"hex": text.encode().hex()},
-            "S": text,
-            "q": number - 500,
-            "iS": {"row": [number, text]},
-        }[self.value_format]
-
-    def change(self) -> list[Any]:
-        text = "xyz"[: self.draw.randrange(4)]
-        data: Any = {"hex": text.encode().hex()} if self.value_format == "u" else text
-        return [data, self.draw.randrange(12), self.draw.randrange(5)]
-
-
-class SessionModel:
-    """What the driver has to know of a session to avoid what may not be done."""
-
-    def __init__(self, number: int, cursors: list[int]) -> None:
-        self.number = number
-        self.cursors = cursors
-        self.in_transaction = False
-        #: Keys that the open transaction wrote, as JSON; None is any key.
-        self.wrote: set[str | None] = set()
-        #: The open transaction is read-committed or read-uncommitted.
-        self.is_weak = False
-        #: Another session wrote since the transaction began, or had written and was open then.
-        self.others_wrote = False
-
-
 class Driver:
     """Both sides, and the program that runs on them."""
 
-    def __init__(self, python: str, folder: str, seed: int) -> None:
+    def __init__(self, python: str, folder: str, seed: int, module: str = "rshelve.wt") -> None:
+        sides = []
+        for name, interpreter in [(module, sys.executable), ("wiredtiger", python)]:
+            home = os.path.join(folder, name)
+            os.mkdir(home)
+            sides.append(Side(interpreter, name, home))
+        self._begin(sides, seed)
+
+    @classmethod
+    def with_sides(cls, sides: list[Any], seed: int) -> Driver:
+        """One that drives these, ours first."""
+        driver = cls.__new__(cls)
+        driver._begin(sides, seed)
+        return driver
+
+    def _begin(self, sides: list[Any], seed: int) -> None:
+        self.sides = sides
         self.draw = random.Random(seed)
         self.seed = seed
         self.operations = 0
@@ -141,11 +76,6 @@ class Driver:
         self.named_counts: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.log: list[str] = []
-        self.sides = []
-        for module, interpreter in [("rshelve.wt", sys.executable), ("wiredtiger", python)]:
-            home = os.path.join(folder, module)
-            os.mkdir(home)
-            self.sides.append(Side(interpreter, module, home))
 
     def stop(self) -> None:
         for side in self.sides:
@@ -174,6 +104,7 @@ class Driver:
             side.process.wait()
             which = "rshelve.wt" if side is self.sides[0] else "WiredTiger"
             self.log.append(f"{json.dumps(operation)} -> {which} ended ({side.process.returncode})")
+            self.log.append(side.said.read_text()[-1000:])
             self.differ(operation)
 
     def same(self, *operation: Any) -> list[Any]:
@@ -182,6 +113,44 @@ class Driver:
         if ours != theirs:
             self.differ(operation)
         return ours
+
+    def only(self, side: int, *operation: Any) -> list[Any]:
+        """Run an operation on one side, to bring it to where the other is."""
+        self.sides[side].send(list(operation))
+        answer = self.receive(self.sides[side], operation)
+        self.log.append(f"{json.dumps(operation)} -> {json.dumps(answer)} on side {side} only")
+        return answer[:3]
+
+    def expect(self, what: str, holds: bool) -> None:
+        """A difference unless this holds of what the two have answered."""
+        if not holds:
+            self.differ((what,))
+
+    def names(self, difference: str) -> None:
+        """There was a difference that the contract names."""
+        self.named_counts[difference] += 1
+
+    def same_unless_gone(
+        self, model: SessionModel, config: str, touched: list[str]
+    ) -> tuple[list[Any], bool]:
+        """A checkpoint that replaces or drops others. Row 25: theirs keeps one whose cursors are closed
+        open for a while, and it cannot be dropped. Then it is not looked at again."""
+        used = {name for _, name in self.past.values()}
+        held = [name for name in touched if self.checkpoints.get(name) == "used" and name not in used]
+        if not held:
+            return self.same("s.checkpoint", model.number, config), True
+        ours, theirs = self.both("s.checkpoint", model.number, config)
+        if ours != theirs:
+            self.expect("s.checkpoint", (ours, theirs[2:]) == (["is", 0], wt_special.BUSY[2:]))
+            self.names("row 25: a checkpoint whose cursors are closed can be dropped")
+            for name in touched:
+                self.checkpoints[name] = "gone"
+            # Ours took one, theirs did not.
+            self.same("s.checkpoint", model.number)
+        else:
+            for name in held:
+                self.checkpoints.pop(name)
+        return ours, ours == theirs
 
     def differ(self, operation: tuple[Any, ...]) -> NoReturn:
         log = "\n".join(self.log[-400:])
@@ -196,28 +165,46 @@ class Driver:
         draw = self.draw
         self.formats = Formats(draw)
         self.uri = f"table:t{self.programs}"
-        formats = f"key_format={self.formats.key_format},value_format={self.formats.value_format}"
         self.same("open_session", 0, "")
-        self.same("s.create", 0, self.uri, formats)
+        self.same("s.create", 0, self.uri, self.formats.config())
+        #: What is known of the checkpoints with names: "new", "used" (a cursor on it was opened), or
+        #: "gone" (the two differ over it).
+        self.checkpoints: dict[str, str] = {}
+        #: Their names, in the order in which they were taken.
+        self.order: list[str] = []
+        #: The cursors on checkpoints: whose, and on which.
+        self.past: dict[int, tuple[SessionModel, str]] = {}
         self.models = []
         self.bounded: set[int] = set()
+        #: Cursors that refuse every write.
+        self.readonly: set[int] = set()
         #: A record was reserved in this program.
         self.reserved = False
         for number in range(1, draw.randint(3, 5)):
-            self.same("open_session", number, "")
+            isolation = draw.choice(["", "", "", "isolation=snapshot", "isolation=read-committed",
+                                     "isolation=read-uncommitted"])
+            self.same("open_session", number, isolation)
             cursors = [number * 10 + index for index in range(draw.randint(1, 3))]
             for cursor in cursors:
                 self.open(cursor, number)
             self.models.append(SessionModel(number, cursors))
+            self.models[-1].is_weak_alone = "-" in isolation
         for _ in range(operations):
             self.step()
         self.finish()
 
     def open(self, cursor: int, session: int) -> None:
-        config = self.draw.choice(["", "", "overwrite=false"])
+        config = self.draw.choice(["", "", "", "overwrite=false", "raw", "append", "read_once"])
+        if self.draw.random() < 0.05:
+            config = "readonly"
+        self.readonly.discard(cursor)
+        if config == "readonly":
+            self.readonly.add(cursor)
         self.same("open_cursor", cursor, session, self.uri, config)
 
     def finish(self) -> None:
+        for cursor in list(self.past):
+            wt_special.close_past(self, cursor)
         for model in self.models:
             if model.in_transaction:
                 self.same("s.rollback_transaction", model.number)
@@ -227,6 +214,11 @@ class Driver:
         self.same("open_cursor", 0, 0, self.uri, "")
         self.same("rows", 0)
         self.same("close_cursor", 0)
+        # It needs one that is not dirty.
+        self.same("s.checkpoint", 0)
+        self.same("s.verify", 0, self.uri, "")
+        self.same("s.drop", 0, self.uri, "")
+        self.same("s.checkpoint", 0, "drop=(from=all)")
         self.same("close_session", 0)
 
     STEPS = (
@@ -251,31 +243,68 @@ class Driver:
         ("truncate", 2),
         ("session_call", 2),
     )
+    #: Of `wt_special`.
+    SPECIAL_STEPS = (
+        ("bulk", 1),
+        ("random", 2),
+        ("metadata", 1),
+        ("statistics", 1),
+        ("checkpoint", 2),
+        ("past", 6),
+        ("schema", 3),
+        ("options", 3),
+        ("nul", 1),
+        ("across", 1),
+    )
 
     def step(self) -> None:
-        names, weights = zip(*self.STEPS, strict=True)
+        names, weights = zip(*self.STEPS, *self.SPECIAL_STEPS, strict=True)
         name = self.draw.choices(names, weights)[0]
         model = self.draw.choice(self.models)
         cursor = self.draw.choice(model.cursors)
-        run: Callable[[SessionModel, int], None] = getattr(self, name)
-        run(model, cursor)
+        if name in dict(self.SPECIAL_STEPS):
+            getattr(wt_special, name)(self, model, cursor)
+        else:
+            run: Callable[[SessionModel, int], None] = getattr(self, name)
+            run(model, cursor)
 
     def level(self, cursor: int) -> None:
         self.same("c.reset", cursor)
         self.bounded.discard(cursor)
 
     def level_all(self, model: SessionModel) -> None:
-        """Row 20: the session's cursors were reset; there, some keep what was set without a place."""
+        """Row 20: the session's cursors were reset; there, those without a place were if they were opened
+        after the oldest one with a place, and those of checkpoints (row 25), too."""
         for cursor in model.cursors:
             self.level(cursor)
+        self.level_past(model)
         if not model.in_transaction:
             model.others_wrote = False
+
+    def level_past(self, model: SessionModel) -> None:
+        for cursor, (owner, _) in self.past.items():
+            if owner is model:
+                self.same("c.reset", cursor)
+
+    def were_reset(self, model: SessionModel) -> None:
+        """The same, with a look at what became of them."""
+        for cursor in model.cursors:
+            ours, theirs = self.both("c.get_key", cursor)
+            if ours != theirs:
+                # There it goes if the cursor was opened after the oldest one that is on a record.
+                self.expect("c.get_key", ours[0] == "is" and theirs == wt_special.INVALID)
+                self.names("row 20: a cursor without a place keeps what is set in it")
+        self.level_all(model)
 
     def alone(self, model: SessionModel) -> None:
         """Row 21: here an autocommit write is a transaction of its own, there it works in the snapshot
         of the session's cursors, and may find it too old."""
-        if not model.in_transaction and model.others_wrote:
+        if model.in_transaction:
+            return
+        if model.others_wrote:
             self.level_all(model)
+        # An assertion of its debug build, if the write finds nothing to do.
+        self.level_past(model)
 
     def settle(self, cursor: int, answer: list[Any]) -> None:
         """Row 8: after a failure the position is open, but what was set is kept."""
@@ -323,14 +352,14 @@ class Driver:
             self.named_counts["row 5: after a miss there is no value"] += 1
         self.same("c.reset", cursor)
 
-    def search_near(self, model: SessionModel, cursor: int) -> None:
-        if not model.in_transaction or model.is_weak:
+    def search_near(self, model: SessionModel, cursor: int, is_past: bool = False) -> None:
+        if not is_past and (not model.in_transaction or model.is_weak):
             # As in `search`.
             self.level(cursor)
         self.same("c.set_key", cursor, self.formats.key())
         ours, theirs = self.both("c.search_near", cursor)
         if ours == theirs == ["is", NOTFOUND]:
-            self.missed(model, cursor)
+            self.same("c.reset", cursor) if is_past else self.missed(model, cursor)
             return
         if ours == theirs:
             self.settle(cursor, ours)
@@ -416,9 +445,10 @@ class Driver:
         ours, theirs = self.both(*operation)
         if ours == theirs:
             return ours
-        if model.is_weak and ours[2:] == ["Operation not supported"]:
+        if model.refuses_writes() and ours[2:] == ["Operation not supported"]:
             # Row 17: a write is refused here whether or not there is anything to write.
-            if theirs == ["is", NOTFOUND] or theirs[1] == "KeyError" or "NOTFOUND" in theirs[2]:
+            found = theirs == ["is", NOTFOUND] or theirs[1] == "KeyError"
+            if found or "NOTFOUND" in theirs[2] or "DUPLICATE" in theirs[2]:
                 self.named_counts["row 17: what would find nothing is refused as well"] += 1
                 return ours
         if model.in_transaction and self.reserved and ours[1] == "WiredTigerRollbackError":
@@ -476,11 +506,13 @@ class Driver:
             # Row 16: EINVAL here, ENOTSUP there.
             self.same("c.set_key", cursor, key)
             ours, theirs = self.both("modify", cursor, changes)
-            expected = [["raises", "WiredTigerError", text] for text in
-                        ("Invalid argument", "Operation not supported")]
-            if [ours, theirs] != expected:
+            wanted = wt_special.INVALID
+            if cursor in self.readonly or model.is_weak_alone:
+                wanted = wt_special.REFUSED
+            if [ours, theirs] != [wanted, wt_special.REFUSED]:
                 self.differ(("modify",))
-            self.named_counts["row 16: modify outside a transaction is EINVAL"] += 1
+            if ours != theirs:
+                self.names("row 16: modify outside a transaction is EINVAL")
             self.same("c.reset", cursor)
             self.failed_alone(model)
             return
@@ -591,16 +623,16 @@ class Driver:
             )[0]
             self.same("s.begin_transaction", model.number, isolation)
             model.in_transaction = True
-            model.is_weak = "-" in isolation
+            model.is_weak = "-" in isolation or (not isolation and model.is_weak_alone)
             model.others_wrote = any(other.wrote for other in self.models)
             return
         end = self.draw.choice(["commit", "commit", "rollback"])
         ended = self.same(f"s.{end}_transaction", model.number)
         for other in self.models:
             other.others_wrote |= other is not model and bool(model.wrote)
-        if end == "rollback" or ended[0] == "raises":
-            self.level_all(model)
         self.ended(model)
+        if end == "rollback" or ended[0] == "raises":
+            self.were_reset(model)
 
     def truncate(self, model: SessionModel, cursor: int) -> None:
         if not self.may_write(model, None):
@@ -614,8 +646,11 @@ class Driver:
         if model.in_transaction and model.others_wrote:
             # Whether a row that the snapshot does not show is in the way is open.
             return
-        # In a transaction only all of a table: theirs fails its commit after some empty ranges.
-        match 0 if model.in_transaction else self.draw.randrange(6):
+        if model.in_transaction and self.draw.random() < 0.5:
+            # Between two records: theirs fails its commit after some empty ranges.
+            self.truncate_placed(model, cursor)
+            return
+        match 0 if model.in_transaction else self.draw.randrange(7):
             case 0:
                 answer = self.same("truncate", model.number, self.uri, None, None)
                 if answer[0] == "raises" and model.in_transaction:
@@ -624,11 +659,13 @@ class Driver:
                     self.level_all(model)
                     self.ended(model)
                     return
-            case 1:
+            case 1 | 2 as which:
+                # From a key, or up to one.
                 self.same("c.set_key", cursor, self.formats.key())
-                self.same("truncate", model.number, None, cursor, None)
+                ends = [cursor, None] if which == 1 else [None, cursor]
+                self.same("truncate", model.number, None, *ends)
                 self.same("c.reset", cursor)
-            case 2:
+            case 3:
                 self.same("truncate", model.number, *self.draw.choice(
                     [(None, None, None), (self.uri, cursor, None), (self.uri, cursor, cursor)]))
             case _:
@@ -641,28 +678,52 @@ class Driver:
                 self.look(model, cursor)
                 self.same("c.reset", cursor)
                 self.same("c.reset", other)
+        if not model.in_transaction:
+            # What was removed may be seen for as long as a cursor of the session is on a record.
+            self.level_all(model)
+        self.wrote(model, None)
+
+    def truncate_placed(self, model: SessionModel, cursor: int) -> None:
+        """From the record that one cursor is on to that of another."""
+        other = self.draw.choice(model.cursors)
+        if other == cursor:
+            return
+        self.level(other)
+        for _ in range(self.draw.randint(1, 3)):
+            if self.same("c.next", cursor) != ["is", 0] or self.same("c.next", other) != ["is", 0]:
+                return
+        while self.draw.random() < 0.5:
+            if self.same("c.next", other) != ["is", 0]:
+                return
+        self.same("truncate", model.number, None, cursor, other)
+        self.same("c.reset", cursor)
+        self.same("c.reset", other)
         self.wrote(model, None)
 
     def session_call(self, model: SessionModel, cursor: int) -> None:
         match self.draw.randrange(4):
             case 0:
                 self.same("s.checkpoint", model.number)
-                self.level_all(model)
+                self.were_reset(model)
             case 1:
-                self.same("s.log_flush", model.number, "sync=on")
+                self.same("s.log_flush", model.number, self.draw.choice(["sync=on", "sync=off", "sync=never"]))
             case 2:
                 self.same("s.reset", model.number)
-                self.level_all(model)
+                self.were_reset(model)
+            case _ if model.in_transaction:
+                self.same("s.reset_snapshot", model.number)
             case _:
-                # Outside a transaction it makes reads stay in that snapshot there, for how long is open.
-                if model.in_transaction:
-                    self.same("s.reset_snapshot", model.number)
+                # It makes reads stay in that snapshot there, for how long is open.
+                self.level_all(model)
+                self.same("s.reset_snapshot", model.number)
+                self.level_all(model)
+                self.same("s.reset", model.number)
 
 
-def run(python: str, seed: int, operations: int) -> Driver:
-    """Run programs until so many operations have been done."""
+def run(python: str, seed: int, operations: int, module: str = "rshelve.wt") -> Driver:
+    """Run programs until so many operations have been done, of `module` against WiredTiger."""
     with tempfile.TemporaryDirectory() as folder:
-        driver = Driver(python, folder, seed)
+        driver = Driver(python, folder, seed, module)
         try:
             while driver.operations < operations:
                 driver.program(min(OPERATIONS_PER_PROGRAM, operations))

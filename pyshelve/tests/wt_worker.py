@@ -15,12 +15,22 @@ import sys
 from typing import Any
 
 
+class Said(io.StringIO):
+    """What was said since it was last emptied; standard error has all of it, for who ends."""
+
+    def write(self, text: str) -> int:
+        assert sys.__stderr__ is not None
+        sys.__stderr__.write(text)
+        sys.__stderr__.flush()
+        return super().write(text)
+
+
 class Worker:
     """One connection, its sessions and cursors by number."""
 
     def __init__(self, module: str, home: str) -> None:
         self.api: Any = importlib.import_module(module)
-        self.connection = self.api.wiredtiger_open(home, "create,log=(enabled)")
+        self.connection = self.api.wiredtiger_open(home, "create,log=(enabled),statistics=(all),checkpoint=(wait=0,log_size=0)")
         self.sessions: dict[int, Any] = {}
         self.cursors: dict[int, Any] = {}
 
@@ -96,7 +106,7 @@ def _json(value: Any) -> Any:
 
 def main() -> None:
     answers = sys.stdout
-    sys.stdout = sys.stderr = said = io.StringIO()
+    sys.stdout = sys.stderr = said = Said()
     worker = Worker(sys.argv[1], sys.argv[2])
     for line in sys.stdin:
         try:

@@ -17,6 +17,9 @@ pub const LATEST_CHECKPOINT: &str = "WiredTigerCheckpoint";
 
 const RESERVED_PREFIX: &str = "WiredTiger";
 
+/// Stands for every checkpoint where those to drop are listed.
+const RESERVED_NAME: &str = "all";
+
 /// A named checkpoint, as [`Engine::checkpoints`] lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -199,6 +202,9 @@ fn check_name(name: &str) -> Result<()> {
         return Err(Error::invalid(format!(
             "a checkpoint's name of {len} bytes; give 1 to {CHECKPOINT_NAME_BYTES_MAX}"
         )));
+    }
+    if name == RESERVED_NAME {
+        return Err(Error::invalid(format!("the checkpoint name {name:?} is reserved")));
     }
     if name.starts_with(RESERVED_PREFIX) {
         return Err(Error::invalid(format!(

@@ -33,6 +33,8 @@ pub struct Session {
     alone: Option<Transaction>,
     /// The transaction is one of these, which only read.
     weak: Option<Isolation>,
+    /// What there is of it outside a transaction.
+    resting: Isolation,
     /// An operation of the transaction failed: it cannot be committed any more if it wrote.
     failed: bool,
     /// An operation of the transaction was refused so that it may succeed when all of it runs again.
@@ -69,6 +71,7 @@ impl Session {
             alone: None,
             edges: Edges::default(),
             weak: None,
+            resting: Isolation::Snapshot,
             failed: false,
             conflicted: false,
             snapshot: None,
@@ -239,9 +242,7 @@ impl Session {
     ) -> Result<bool> {
         self.inner.check_writable("write")?;
         check_lengths(key, value)?;
-        if let Some(isolation) = self.weak {
-            return Err(isolation.refuse_write());
-        }
+        self.refuse_weak()?;
         let write = Write { key, value, wanted };
         let outcome = match self.inner.make_room(self.timeout) {
             Err(error) => Err(error),

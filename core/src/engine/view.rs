@@ -171,6 +171,11 @@ impl CheckpointTable {
         self.table.tree.id()
     }
 
+    /// The number of its checkpoint, as [`Checkpoint::generation`].
+    pub fn generation(&self) -> u64 {
+        self.view.hold.generation.0
+    }
+
     /// How many rows it has.
     pub fn rows(&self) -> u64 {
         self.table.rows
@@ -235,6 +240,23 @@ impl CheckpointTable {
     /// As [`find`](Self::find).
     pub fn prev(&self, at: &mut Position) -> Result<bool> {
         self.go(|tree| at.prev(tree, &Everything))
+    }
+
+    /// Goes to a row, each with the same chance; `ticket` draws any number, each with the same chance.
+    /// False, and nowhere, when there is none.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn random(&self, at: &mut Position, mut ticket: impl FnMut() -> u64) -> Result<bool> {
+        at.reset();
+        let drawn = self.go(|tree| tree.draw(ticket()))?;
+        let Some(drawn) = drawn else { return Ok(false) };
+        let mut found = self.seek(at, &drawn.low)? != Landing::End;
+        for _ in 0..drawn.number {
+            found = found && self.next(at)?;
+        }
+        // A checkpoint's rows are as many as were counted.
+        Ok(found)
     }
 
     /// The bytes of the value that `at` is on: borrowed from its page, or, for a long one, read into

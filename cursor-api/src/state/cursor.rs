@@ -82,7 +82,14 @@ impl CursorState {
     ) -> Result<Self> {
         let mode = Mode::of(&settings)?;
         let bulk = match mode {
-            Mode::Bulk => Bulk::begin(session, table.live()?)?,
+            Mode::Bulk => match table.live() {
+                Ok(table) => Bulk::begin(session, table)?,
+                Err(_) => {
+                    return Err(Error::invalid(
+                        "bulk-load is only supported on newly created objects",
+                    ));
+                }
+            },
             Mode::Table | Mode::Random | Mode::Rows => Bulk::default(),
         };
         let name = table.name().to_owned();
@@ -252,11 +259,23 @@ assert_eq!(cursor.value(&session)?, b"1");"#)]
         }
     }
 
+    /// Whether it reads a checkpoint: no transaction's end, and nothing that its session does, moves it.
+    fn is_past(&self) -> bool {
+        matches!(self.table, Some(Source::Past(_)))
+    }
+
     /// Whether a rollback or a reset of the session took the cursor from its record. It takes what was
     /// set with it; a cursor without a place keeps that.
     fn was_reset(&self) -> bool {
         self.resets != self.session_resets.load(Relaxed)
             && (self.position.is_set() || self.key_is == Held::There)
+            && !self.is_past()
+    }
+
+    /// What it is over, for who compares keys of cursors of different sessions: equal for cursors of the
+    /// same table, or of the same table in the same checkpoint.
+    pub fn object(&self) -> impl PartialEq + Send + use<> {
+        (self.name.clone(), self.table.as_ref().map(Source::id))
     }
 
     /// Compares its key with that of another cursor of the same table.
@@ -274,8 +293,22 @@ other.close(&mut session)?;"#)]
         order.inspect_err(|error| note_failure(session, error))
     }
 
+    /// Whether its key is that of another cursor of the same table. Cursors that cannot be compared can
+    /// be asked this.
+    ///
+    /// # Errors
+    /// As [`compare`](Self::compare).
+    pub fn equals(&self, other: &Self, session: &SessionState) -> Result<bool> {
+        let order = self.compare_keys(other);
+        Ok(order.inspect_err(|error| note_failure(session, error))?.is_eq())
+    }
+
     fn compare_held(&self, other: &Self) -> Result<Ordering> {
         self.mode.check(Op::Compare)?;
+        self.compare_keys(other)
+    }
+
+    fn compare_keys(&self, other: &Self) -> Result<Ordering> {
         if self.table.as_ref().map(Source::id) != other.table.as_ref().map(Source::id)
             || self.name != other.name
         {
@@ -287,11 +320,15 @@ other.close(&mut session)?;"#)]
     // Leaving.
 
     /// Goes to no record, and lets go of the page, the key, the value and the bounds.
+    /// A bulk cursor is never on one, and keeps what is set.
     ///
     #[doc = state_example!(r#"cursor.next(&mut session)?;
 cursor.reset(&mut session);
 assert!(!cursor.is_placed() && cursor.key(&session).is_err());"#)]
     pub fn reset(&mut self, session: &mut SessionState) {
+        if self.mode == Mode::Bulk {
+            return;
+        }
         self.bounds = Bounds::default();
         self.leave(session);
     }
@@ -317,8 +354,8 @@ cursor.close(&mut session)?; // the session's snapshot goes with its last cursor
         }
     }
 
-    /// Goes to no record, without key and value.
-    pub(crate) fn leave(&mut self, session: &mut SessionState) {
+    /// Goes to no record, without key and value; the bounds stay.
+    pub fn leave(&mut self, session: &mut SessionState) {
         self.catch_up();
         self.long_value.take();
         self.position.reset();
@@ -344,6 +381,10 @@ cursor.close(&mut session)?; // the session's snapshot goes with its last cursor
 
     /// Tells the session whether the cursor is on a record.
     pub(super) fn count(&mut self, session: &mut SessionState) {
+        if self.is_past() {
+            // It needs no snapshot.
+            return;
+        }
         match (self.placed, self.position.is_set()) {
             (false, true) => session.cursor_placed(),
             (true, false) => session.cursor_left(),
@@ -355,12 +396,25 @@ cursor.close(&mut session)?; // the session's snapshot goes with its last cursor
 
     /// Refuses what a cursor of this kind does not do.
     pub(super) fn allow(&self, session: &mut SessionState, op: Op) -> Result<()> {
-        self.mode.check(op).inspect_err(|error| note_failure(session, error))
+        let allowed = self.mode.check(op).and_then(|()| match op {
+            Op::Insert | Op::Write => self.check_writes(),
+            Op::Next | Op::Move | Op::Table | Op::Ends | Op::Compare => Ok(()),
+        });
+        allowed.inspect_err(|error| note_failure(session, error))
+    }
+
+    /// Refuses a cursor that there can be no second one beside.
+    pub(super) fn check_duplicates(&self) -> Result<()> {
+        if self.mode == Mode::Bulk {
+            let holder = "a bulk cursor".to_owned();
+            return Err(Error::Busy { path: self.name.clone().into(), holder });
+        }
+        Ok(())
     }
 
     /// Refuses what a cursor cannot be a truncation's end for.
     pub(super) fn check_truncates(&self) -> Result<()> {
-        self.mode.check(Op::Table)
+        self.mode.check(Op::Ends)
     }
 
     fn refuse(&self, session: &mut SessionState, op: Op) -> Result<()> {

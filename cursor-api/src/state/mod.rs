@@ -32,6 +32,7 @@
 mod bounds;
 mod bulk;
 mod cursor;
+mod drops;
 mod mode;
 mod modify;
 mod random;

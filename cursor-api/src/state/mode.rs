@@ -27,9 +27,11 @@ pub(super) enum Op {
     Insert,
     /// Everything else that writes.
     Write,
-    /// Bounds, `largest_key`, and being a partner of a truncation.
+    /// Bounds, `largest_key`.
     Table,
-    /// `compare`, duplicates.
+    /// Being an end of a truncation.
+    Ends,
+    /// `compare`.
     Compare,
 }
 
@@ -54,7 +56,7 @@ impl Mode {
     fn check_special(self, op: Op) -> Result<()> {
         let (allowed, name) = match self {
             Self::Table => (true, "table"),
-            Self::Random => (matches!(op, Op::Next | Op::Compare), "random"),
+            Self::Random => (matches!(op, Op::Next | Op::Ends), "random"),
             Self::Bulk => (op == Op::Insert, "bulk"),
             Self::Rows => (matches!(op, Op::Next | Op::Move | Op::Compare), "read-only"),
         };
@@ -66,7 +68,8 @@ impl Mode {
             Op::Move => "a search or prev",
             Op::Insert => "insert",
             Op::Write => "update, remove, reserve or modify",
-            Op::Table => "a bound, largest_key or truncate",
+            Op::Table => "a bound or largest_key",
+            Op::Ends => "truncate",
             Op::Compare => "compare",
         };
         Err(Error::Unsupported { what: format!("{op} on a {name} cursor") })

@@ -12,7 +12,6 @@ use std::time::Duration;
 use rshelve_core::engine::{Engine, Session as CoreSession};
 
 use super::CursorState;
-use super::cursor::note_failure;
 use super::source::Source;
 use super::sources::{metadata_rows, statistics_rows};
 use super::uri::Uri;
@@ -88,11 +87,9 @@ session.open_cursor("stock", &CursorOptions::new().readonly(true))?.close(&mut s
     /// # Errors
     /// [`Error::Missing`], [`Error::Closed`]; [`Error::Unsupported`] for options that are not built.
     pub fn open_cursor(&mut self, name: &str, options: &CursorOptions) -> Result<CursorState> {
-        let opened = options.settings().and_then(|settings| {
-            let source = self.source(name, &settings)?;
-            CursorState::new(self, source, settings)
-        });
-        opened.inspect_err(|error| note_failure(self, error))
+        let settings = options.settings()?;
+        let source = self.source(name, &settings)?;
+        CursorState::new(self, source, settings)
     }
 
     /// What a cursor over table `name` reads.
@@ -149,7 +146,7 @@ twin.close(&mut session)?;"#)]
     ///
     /// # Errors
     /// [`Error::Invalid`] when it has no key; [`Error::Missing`] when there is no record at its key;
-    /// [`Error::Unsupported`] of a cursor without a table.
+    /// [`Error::Unsupported`] of a cursor without a table; [`Error::Busy`] of a bulk cursor.
     pub fn duplicate(
         &mut self,
         cursor: &CursorState,
@@ -164,6 +161,7 @@ twin.close(&mut session)?;"#)]
         cursor: &CursorState,
         settings: CursorSettings,
     ) -> Result<CursorState> {
+        cursor.check_duplicates()?;
         let key = cursor.key(self)?.to_vec();
         let mut twin = CursorState::new(self, cursor.source()?.clone(), settings)?;
         twin.set_key(&key);

@@ -32,10 +32,11 @@ impl Source {
         }
     }
 
-    pub(super) fn id(&self) -> TableId {
+    /// What it is, for who asks whether two are the same: the table, and the number of the checkpoint.
+    pub(super) fn id(&self) -> (TableId, Option<u64>) {
         match self {
-            Self::Live(table) => table.id(),
-            Self::Past(table) => table.id(),
+            Self::Live(table) => (table.id(), None),
+            Self::Past(table) => (table.id(), Some(table.generation())),
         }
     }
 
@@ -101,6 +102,19 @@ impl Source {
         match self {
             Self::Live(table) => core.prev(table, at),
             Self::Past(table) => table.prev(at),
+        }
+    }
+
+    /// Goes to any record; `ticket` draws any number.
+    pub(super) fn random(
+        &self,
+        core: &mut CoreSession,
+        at: &mut Position,
+        ticket: impl FnMut() -> u64,
+    ) -> Result<bool> {
+        match self {
+            Self::Live(table) => core.random(table, at, ticket),
+            Self::Past(table) => table.random(at, ticket),
         }
     }
 

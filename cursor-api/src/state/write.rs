@@ -31,6 +31,8 @@ assert!(!cursor.is_placed() && cursor.key(&session).is_err());"#)]
             .with_value(session, |cursor, session, value| cursor.insert_row(session, &key, value));
         self.give_back_key(key);
         match &outcome {
+            // A bulk cursor goes on with what is set.
+            Ok(()) if self.mode == Mode::Bulk => {}
             Ok(()) => self.leave(session),
             Err(Error::DuplicateKey) if session.in_transaction() => self.show_existing(session)?,
             Err(_) => {}
@@ -218,6 +220,8 @@ assert_eq!(stock.get(b"a")?.as_deref(), Some(&b"123"[..]));"#)]
             note_failure(session, &error);
             return Err(error);
         }
+        self.allow(session, Op::Write)?;
+        session.core.refuse_weak()?;
         if session.in_transaction() && self.sees_nothing(session)? {
             // What the transaction does not see is not there, whatever others wrote meanwhile.
             session.core.refuse_weak()?;
@@ -280,12 +284,22 @@ assert_eq!(stock.get(b"a")?.as_deref(), Some(&b"123"[..]));"#)]
         self.count(session);
     }
 
+    /// Refuses a cursor that only reads.
     #[inline]
-    fn check_write(&self, key: &[u8]) -> Result<()> {
+    pub(super) fn check_writes(&self) -> Result<()> {
         if self.settings.readonly {
             let what = "a write through a cursor that is read-only".to_owned();
             return Err(Error::Unsupported { what });
         }
+        match &self.table {
+            Some(source) => source.live().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn check_write(&self, key: &[u8]) -> Result<()> {
+        self.check_writes()?;
         if self.bounds.place(key).is_eq() { Ok(()) } else { Err(Error::NotFound) }
     }
 

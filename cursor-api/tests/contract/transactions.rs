@@ -168,7 +168,8 @@ fn row_19_failed_transaction_without_changes_commits() {
     assert_eq!(mine.get("b").as_deref(), Some("b"));
 }
 
-/// Row 19: every EINVAL fails the transaction, whatever it was about; ENOTSUP does not. Writes after it
+/// Row 19: every EINVAL fails the transaction, whatever it was about; ENOTSUP of a
+/// cursor and a cursor that is not opened do not. Writes after it
 /// are taken, and rolled back with the rest.
 #[test]
 fn row_19_misuse_fails_the_transaction() {
@@ -179,7 +180,7 @@ fn row_19_misuse_fails_the_transaction() {
         |session| drop(session.state.begin(&TransactionOptions::new()).unwrap_err()),
         |session| drop(session.state.checkpoint().unwrap_err()),
         |session| drop(session.state.truncate(None, None).unwrap_err()),
-        |session| drop(session.state.open_cursor("none", &CursorOptions::new()).unwrap_err()),
+        |session| drop(session.state.drop_table("none").unwrap_err()),
     ];
     for misuse in misuses {
         let world = World::holding(&["a"]);
@@ -197,8 +198,35 @@ fn row_19_misuse_fails_the_transaction() {
     session.put("b", "b").unwrap();
     let mut reader = session.open(&CursorOptions::new().readonly(true)).unwrap();
     assert_eq!(code(reader.insert(session, "c", "c")), Code::ENOTSUP);
+    drop(session.state.open_cursor("none", &CursorOptions::new()).unwrap_err());
     session.commit().unwrap();
     assert_eq!(world.rows().len(), 2);
+}
+
+/// Row 17: so is a session with weaker isolation, outside transactions.
+#[test]
+fn row_17_weaker_session_only_reads() {
+    let world = World::holding(&["a"]);
+    let (mine, writer) = (&mut world.session(), &mut world.session());
+    mine.state.reconfigure("isolation=read-uncommitted").unwrap();
+    for outcome in [mine.put("b", "b"), mine.strict().update(mine, "a", "b")] {
+        assert_eq!(code(outcome), Code::ENOTSUP);
+    }
+    assert_eq!(code(mine.state.truncate_table(TABLE)), Code::ENOTSUP);
+    assert_eq!(code(mine.state.reset_snapshot()), Code::ENOTSUP);
+    writer.begin();
+    writer.put("c", "c").unwrap();
+    assert_eq!(mine.cursor().keys(mine), "a c", "not committed yet");
+    let (mut placed, mut fresh) = (mine.cursor(), mine.cursor());
+    placed.next(mine).unwrap();
+    mine.begin_with(Isolation::ReadCommitted);
+    writer.commit().unwrap();
+    assert_eq!(fresh.keys(mine), "a c", "it was placed in no snapshot");
+    mine.commit().unwrap();
+    mine.begin_with(Isolation::Snapshot);
+    mine.put("b", "b").unwrap();
+    mine.commit().unwrap();
+    assert_eq!(world.rows().len(), 3);
 }
 
 /// Row 20: commit keeps cursor positions; rollback resets all cursors of the session.

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from dbm import whichdb as _standard_whichdb
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from rshelve import _serial
 from rshelve._errors import error
 from rshelve._options import check_flag
-from rshelve._rshelve import Store, is_database
+from rshelve._rshelve import DatabaseCore, Store, is_database
 
 __all__ = ["Database", "error", "open", "whichdb"]
 
@@ -28,11 +28,37 @@ Data: TypeAlias = str | bytes
 _ABSENT = object()
 
 
-class Database(MutableMapping[Any, Any]):
+class _Values(ValuesView[bytes]):
+    """The values, in the order of their keys; a batch is read at a time."""
+
+    _mapping: Database
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._mapping._open_store().scan("values")
+
+    def __reversed__(self) -> Iterator[bytes]:
+        return self._mapping._open_store().scan("values", reverse=True)
+
+
+class _Items(ItemsView[bytes, bytes]):
+    """The pairs, in the order of their keys; a batch is read at a time."""
+
+    _mapping: Database
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return self._mapping._open_store().scan("items")
+
+    def __reversed__(self) -> Iterator[tuple[bytes, bytes]]:
+        return self._mapping._open_store().scan("items", reverse=True)
+
+
+class Database(DatabaseCore, MutableMapping[Any, Any]):
     """An open database: a mapping from bytes to bytes, in the order of its keys.
 
     Keys and values may be given as str, which becomes UTF-8.
     """
+
+    # The hot methods are native; what those do not see to themselves comes to the `_slow_` ones.
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -42,18 +68,17 @@ class Database(MutableMapping[Any, Any]):
             raise error("DBM object has already been closed")
         return self.store
 
-    def __getitem__(self, key: Data) -> bytes:
+    def _slow_getitem(self, key: Data) -> bytes:
         value = self._open_store().get(_data(key, "keys"))
         if value is None:
             raise KeyError(key)
         return value
 
-    def get(self, key: Data, default: Any = None) -> Any:
-        """Return the value at `key`, or `default`."""
+    def _slow_get(self, key: Data, default: Any = None) -> Any:
         value = self._open_store().get(_data(key, "keys"))
         return default if value is None else value
 
-    def __setitem__(self, key: Data, value: Data) -> None:
+    def _slow_setitem(self, key: Data, value: Data) -> None:
         self._open_store().set(_data(key, "keys"), _data(value, "values"))
 
     def setdefault(self, key: Data, default: Any = b"") -> Any:
@@ -66,7 +91,7 @@ class Database(MutableMapping[Any, Any]):
                 return found
         return value
 
-    def __delitem__(self, key: Data) -> None:
+    def _slow_delitem(self, key: Data) -> None:
         if not self._open_store().delete(_data(key, "keys")):
             raise KeyError(key)
 
@@ -86,7 +111,7 @@ class Database(MutableMapping[Any, Any]):
             raise KeyError("popitem(): the database is empty")
         return pair
 
-    def __contains__(self, key: object) -> bool:
+    def _slow_contains(self, key: object) -> bool:
         return self._open_store().contains(_data(key, "keys"))
 
     def __len__(self) -> int:
@@ -101,6 +126,14 @@ class Database(MutableMapping[Any, Any]):
     def keys(self) -> list[bytes]:  # type: ignore[override]
         """A list of all keys, in order."""
         return list(iter(self))
+
+    def values(self) -> ValuesView[bytes]:
+        """A view of the values, in the order of their keys."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[bytes, bytes]:
+        """A view of the pairs, in the order of their keys."""
+        return _Items(self)
 
     def clear(self) -> None:
         """Remove everything."""

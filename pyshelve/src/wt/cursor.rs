@@ -175,9 +175,8 @@ impl CursorCore {
 
     /// Set or clear bounds.
     fn bound(&self, py: Python<'_>, config: &str) -> PyResult<i32> {
-        let settings = Settings::read(Method::Bound, config)
-            .map_err(|error| self.raise(py, "bound", error.into()))?;
         self.done(py, "bound", |session, cursor| {
+            let settings = Settings::read(Method::Bound, config)?;
             let edge = match settings.text("bound").as_str() {
                 "lower" => Some(Edge::Lower),
                 "upper" => Some(Edge::Upper),
@@ -195,19 +194,29 @@ impl CursorCore {
 
     /// Compare the keys of two cursors: -1, 0 or 1.
     fn compare(&self, py: Python<'_>, other: &Self) -> PyResult<i32> {
-        self.ordering(py, "compare", other).map(sign)
+        let order = if Arc::ptr_eq(&self.session, &other.session) {
+            self.beside(py, other, CursorState::compare)
+        } else {
+            self.keys_of_both(py, other).map(|(one, other)| one.cmp(&other))
+        };
+        order.map(sign).map_err(|failure| self.raise(py, "compare", failure))
     }
 
     /// Whether the keys of two cursors are equal: 1 or 0.
     fn equals(&self, py: Python<'_>, other: &Self) -> PyResult<i32> {
-        self.ordering(py, "equals", other).map(|order| i32::from(order.is_eq()))
+        let equals = if Arc::ptr_eq(&self.session, &other.session) {
+            self.beside(py, other, CursorState::equals)
+        } else {
+            self.keys_of_both(py, other).map(|(one, other)| one == other)
+        };
+        equals.map(i32::from).map_err(|failure| self.raise(py, "equals", failure))
     }
 
     /// Change the cursor's options.
     fn reconfigure(&self, py: Python<'_>, config: &str) -> PyResult<i32> {
-        let settings = Settings::read(Method::CursorReconfigure, config)
-            .map_err(|error| self.raise(py, "reconfigure", error.into()))?;
-        self.done(py, "reconfigure", |_, cursor| {
+        self.done(py, "reconfigure", |session, cursor| {
+            let settings = Settings::read(Method::CursorReconfigure, config)?;
+            cursor.leave(session);
             if settings.is_given("overwrite") {
                 cursor.set_overwrite(settings.flag("overwrite"));
             }
@@ -344,20 +353,36 @@ impl CursorCore {
         self.with(py, |session, cursor| Ok(cursor.value(session)?.to_vec()))
     }
 
-    fn ordering(&self, py: Python<'_>, method: &str, other: &Self) -> PyResult<Order> {
-        let outcome = if Arc::ptr_eq(&self.session, &other.session) {
-            self.session.with_at_once(py, |body| {
-                self.check()?;
-                other.check()?;
-                let (session, one, other) = body.pair(self.number, other.number)?;
-                Ok(one.compare(other, session)?)
+    /// Asks about the keys of two cursors of one session.
+    fn beside<R: Send>(
+        &self,
+        py: Python<'_>,
+        other: &Self,
+        ask: fn(&CursorState, &CursorState, &SessionState) -> rshelve::Result<R>,
+    ) -> Outcome<R> {
+        self.session.with_at_once(py, |body| {
+            self.check()?;
+            other.check()?;
+            let (session, one, other) = body.pair(self.number, other.number)?;
+            Ok(ask(one, other, session)?)
+        })
+    }
+
+    /// The keys of cursors of two sessions, which must be over the same object. One session is asked
+    /// after the other, so that no lock is held while another is waited for.
+    fn keys_of_both(&self, py: Python<'_>, other: &Self) -> Outcome<(Vec<u8>, Vec<u8>)> {
+        let ask = |cursor: &Self| {
+            cursor.session.with_at_once(py, |body| {
+                cursor.check()?;
+                let (session, cursor) = body.cursor(cursor.number)?;
+                Ok((cursor.object(), cursor.key(session)?.to_vec()))
             })
-        } else if self.uri == other.uri {
-            self.packed_key(py).and_then(|key| Ok(key.cmp(&other.packed_key(py)?)))
-        } else {
-            Err(Failure::invalid("cursors must reference the same object"))
         };
-        outcome.map_err(|failure| self.raise(py, method, failure))
+        let ((one, key), (second, other_key)) = (ask(self)?, ask(other)?);
+        if one != second {
+            return Err(Failure::invalid("cursors must reference the same object"));
+        }
+        Ok((key, other_key))
     }
 
     /// What fills a value up to a change behind its end.

@@ -171,9 +171,9 @@ impl SessionShared {
         }
         let outcome = work(body);
         if let Err(Failure::Engine(error)) = &outcome
-            && !matches!(error, Error::NotFound | Error::Missing { .. } | Error::DuplicateKey)
+            && !matches!(error, Error::NotFound | Error::DuplicateKey | Error::Unsupported { .. })
         {
-            // Whatever call it was: the contract's row 19.
+            // Whatever call of a cursor it was: the contract's row 19.
             body.state.fail();
         }
         outcome
@@ -256,6 +256,7 @@ impl SessionCore {
         self.run(py, "checkpoint", |body| {
             let settings = Settings::read(Method::Checkpoint, config)?;
             let (name, drop) = (settings.text("name"), settings.list("drop"));
+            let drop = body.state.checkpoints_to_drop(&drop)?;
             let drop: Vec<&str> = drop.iter().map(String::as_str).collect();
             let name = Some(name.as_str()).filter(|name| !name.is_empty());
             Ok(body.state.checkpoint_with(name, &drop)?)
@@ -278,10 +279,7 @@ impl SessionCore {
 
     /// See, from here on, what is committed now.
     fn reset_snapshot(&self, py: Python<'_>) -> PyResult<()> {
-        // One that is refused does not fail the transaction.
-        let outcome = self.shared.with(py, |body| Ok(body.state.reset_snapshot()));
-        let outcome = outcome.and_then(|outcome| Ok(outcome?));
-        outcome.map_err(|failure| self.raise(py, "reset_snapshot", failure))
+        self.run_mildly(py, "reset_snapshot", |body| Ok(body.state.reset_snapshot()?))
     }
 
     /// Change the options of the session.
@@ -307,10 +305,12 @@ impl SessionCore {
     fn drop_table(&self, py: Python<'_>, uri: &str, config: &str) -> PyResult<()> {
         self.run(py, "drop", |body| {
             let settings = Settings::read(Method::Drop, config)?;
-            match body.state.drop_table(&table_name(uri)?) {
-                Err(Error::Missing { .. }) if settings.flag("force") => Ok(()),
-                outcome => Ok(outcome?),
+            let name = table_name(uri)?;
+            let found = self.shared.connection.connection.table(&name).map(drop);
+            if settings.flag("force") && matches!(found, Err(Error::Missing { .. })) {
+                return Ok(());
             }
+            Ok(body.state.drop_table(&name)?)
         })
     }
 
@@ -376,7 +376,7 @@ impl SessionCore {
         config: &str,
     ) -> PyResult<CursorCore> {
         let dup = to_dup.map(|cursor| cursor.number_in(&self.shared)).transpose();
-        let opened = self.run(py, "open_cursor", |body| {
+        let opened = self.run_mildly(py, "open_cursor", |body| {
             let options = CursorOptions::new().config(config);
             match (uri, dup?) {
                 (Some(uri), None) => open_by_uri(body, uri, &options),
@@ -438,7 +438,26 @@ impl SessionCore {
         method: &str,
         work: impl FnOnce(&mut Body) -> Result<R, Failure> + Send,
     ) -> PyResult<R> {
+        let work = |body: &mut Body| {
+            let outcome = work(body);
+            if matches!(outcome, Err(Failure::Engine(_))) {
+                // Whatever it is: the contract's row 19.
+                body.state.fail();
+            }
+            outcome
+        };
         self.shared.with(py, work).map_err(|failure| self.raise(py, method, failure))
+    }
+
+    /// The same for what does not fail a transaction when it is refused.
+    fn run_mildly<R: Send>(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        work: impl FnOnce(&mut Body) -> Result<R, Failure> + Send,
+    ) -> PyResult<R> {
+        let outcome = self.shared.with(py, |body| Ok(work(body)));
+        outcome.flatten().map_err(|failure| self.raise(py, method, failure))
     }
 
     fn raise(&self, py: Python<'_>, method: &str, failure: Failure) -> PyErr {

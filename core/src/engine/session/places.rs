@@ -134,7 +134,7 @@ impl Session {
         if self.transaction.is_none() && self.snapshot.is_none() {
             self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
         }
-        let outcome = if self.weak == Some(Isolation::ReadUncommitted) {
+        let outcome = if self.weak() == Some(Isolation::ReadUncommitted) {
             go(at, &ReadView { snapshot: &Snapshot::everything(), own: None })
         } else {
             go(at, &view_of(&self.transaction, self.snapshot.as_ref()))

@@ -24,7 +24,7 @@ impl Session {
         if !self.in_transaction() {
             return Err(Error::invalid("this needs a transaction; begin one"));
         }
-        let read = match self.weak {
+        let read = match self.weak() {
             // Refused below, as every write of such a transaction.
             Some(_) => None,
             None => self.get(table, key, <[u8]>::to_vec)?,
@@ -50,9 +50,7 @@ impl Session {
         start: Bound<&[u8]>,
         stop: Bound<&[u8]>,
     ) -> Result<()> {
-        if let Some(isolation) = self.weak {
-            return Err(isolation.refuse_write());
-        }
+        self.refuse_weak()?;
         if self.in_transaction() {
             return self.remove_range_in_transaction(table, start, stop);
         }

@@ -53,7 +53,10 @@ impl Session {
         }
         (self.failed, self.conflicted) = (false, false);
         if isolation != Isolation::Snapshot {
-            // Cursors that are placed go on in the snapshot that they have.
+            // Cursors that are placed go on in the snapshot that they have, if they read in one.
+            if self.weak() == Some(Isolation::ReadUncommitted) {
+                self.release_snapshot();
+            }
             self.weak = Some(isolation);
             return Ok(());
         }
@@ -74,12 +77,24 @@ impl Session {
         self.conflicted
     }
 
-    /// Refuses a write in a transaction that only reads.
+    /// What reads see, and whether writes are refused, while no transaction is open: a read or a write
+    /// is a transaction of its own then.
+    pub fn set_isolation(&mut self, isolation: Isolation) {
+        self.resting = isolation;
+    }
+
+    /// The weaker isolation that there is now.
+    pub(super) fn weak(&self) -> Option<Isolation> {
+        let resting = (self.transaction.is_none()).then_some(self.resting);
+        self.weak.or(resting.filter(|&isolation| isolation != Isolation::Snapshot))
+    }
+
+    /// Refuses a write where the isolation only reads.
     ///
     /// # Errors
     /// [`Error::Unsupported`].
     pub fn refuse_weak(&self) -> Result<()> {
-        self.weak.map_or(Ok(()), |isolation| Err(isolation.refuse_write()))
+        self.weak().map_or(Ok(()), |isolation| Err(isolation.refuse_write()))
     }
 
     /// Notes that an operation failed: an open transaction that wrote cannot be committed any more.

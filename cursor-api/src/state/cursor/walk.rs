@@ -68,10 +68,11 @@ assert_eq!(cursor.key(&session)?, b"c");"#)]
         let (dice, at) = (&mut self.dice, &mut self.position);
         let moved = match &self.table {
             None => Err(no_table(&self.name)),
-            Some(table) => {
-                table.live().and_then(|table| session.core.random(table, at, || dice.roll()))
-            }
+            Some(table) => table.random(&mut session.core, at, || dice.roll()),
         };
+        if !matches!(moved, Ok(true)) {
+            (self.key_is, self.value_is) = (Held::No, Held::No);
+        }
         self.arrived(session, moved)
     }
 
@@ -153,7 +154,9 @@ assert_eq!(cursor.key(&session)?, b"b");"#)]
         self.allow(session, Op::Move)?;
         let key = self.take_key(session)?;
         let outcome = self.search_near_for(session, &key);
-        self.give_back_key(key);
+        if self.mode != Mode::Rows || outcome.is_err() {
+            self.give_back_key(key);
+        }
         outcome
     }
 

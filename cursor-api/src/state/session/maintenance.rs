@@ -36,6 +36,7 @@ assert_eq!(session.checkpoints().len(), 1);"#)]
     /// for a name that cannot be one; as [`checkpoint`](Self::checkpoint).
     pub fn checkpoint_with(&mut self, name: Option<&str>, drop: &[&str]) -> Result<()> {
         self.outside_transaction("a checkpoint")?;
+        self.reset_cursors();
         if !drop.is_empty() {
             self.engine.drop_checkpoints(drop)?;
         }

@@ -41,7 +41,7 @@ assert!(matches!(session.drop_table("guests"), Err(Error::Missing { .. })));"#)]
     /// [`Error::Busy`] while a cursor or handle on it is open, [`Error::Missing`]; what reading and
     /// writing gives.
     pub fn drop_table(&mut self, name: &str) -> Result<()> {
-        self.engine.drop_table(name)
+        self.engine.drop_table(name).inspect_err(|_| self.note_failure())
     }
 
     /// Removes every row from the key of `start` to that of `stop`, both included; without one, from
@@ -130,7 +130,7 @@ assert_eq!(stock.len()?, 1);"#)]
         start: Bound<Vec<u8>>,
         stop: Bound<Vec<u8>>,
     ) -> Result<()> {
-        let table = self.engine.table(name)?;
+        let table = self.engine.table(name).inspect_err(|_| self.note_failure())?;
         let outcome = self.remove_range(&table, start, stop);
         outcome.inspect_err(|error| note_failure(self, error))
     }

@@ -88,6 +88,7 @@ session.commit()?;"#)]
     /// [`Error::Unsupported`] in a transaction with weaker isolation, or in one that
     /// has written.
     pub fn reset_snapshot(&mut self) -> Result<()> {
+        self.core.refuse_weak()?;
         if self.in_transaction() {
             return self.core.reset_snapshot();
         }
@@ -95,7 +96,7 @@ session.commit()?;"#)]
         Ok(())
     }
 
-    /// The isolation of transactions that are begun without one.
+    /// The isolation of transactions that are begun without one, and of what is done outside one.
     ///
     #[doc = state_example!(r#"session.set_isolation(Isolation::ReadCommitted)?;
 session.begin(&TransactionOptions::new())?;
@@ -108,11 +109,12 @@ session.rollback()?;"#)]
     pub fn set_isolation(&mut self, isolation: Isolation) -> Result<()> {
         self.outside_transaction("a change of the isolation")?;
         self.isolation = isolation;
+        self.core.set_isolation(isolation);
         Ok(())
     }
 
-    /// Changes the options that `config` gives, and no others; see `Session.reconfigure` in
-    /// [`METHODS`](crate::config::METHODS).
+    /// Changes the options that `config` gives, and no others, and resets the session's cursors; see
+    /// `Session.reconfigure` in [`METHODS`](crate::config::METHODS).
     ///
     #[doc = state_example!(r#"session.reconfigure("isolation=read-committed")?;
 assert!(session.reconfigure("isolation=perfect").is_err());"#)]
@@ -120,12 +122,15 @@ assert!(session.reconfigure("isolation=perfect").is_err());"#)]
     /// # Errors
     /// As [`Settings::read`] and [`set_isolation`](Self::set_isolation); nothing is changed then.
     pub fn reconfigure(&mut self, config: &str) -> Result<()> {
+        self.outside_transaction("a change of options")?;
         let settings = Settings::read(Method::SessionReconfigure, config)
             .inspect_err(|error| note_failure(self, error))?;
         match isolation(&settings.text("isolation")) {
-            Some(isolation) if settings.is_given("isolation") => self.set_isolation(isolation),
-            _ => Ok(()),
+            Some(isolation) if settings.is_given("isolation") => self.set_isolation(isolation)?,
+            _ => {}
         }
+        self.reset_cursors();
+        Ok(())
     }
 
     /// How long an operation may wait for another transaction, or for room in the cache; none is the
