@@ -5,6 +5,8 @@ use std::fmt;
 use super::key::{HEAD_BYTES, KeyRest};
 use super::layout::{PREFIX_AT, PageKind, RawCell, Tag, offset_bytes};
 use crate::base::codec::Reader;
+use crate::memory::{PageBytes, PageMemory};
+use crate::sync::Arc;
 
 /// A page image in its block's buffer, immutable and known to be whole: no accessor can leave
 /// the buffer, whatever its bytes were.
@@ -12,7 +14,7 @@ use crate::base::codec::Reader;
 /// Slots count from 0 in key order. A method that takes a slot panics if there is no such slot,
 /// as an index into a slice does: that is a bug of the caller, never a property of the bytes.
 pub struct PageImage {
-    pub(super) bytes: Box<[u8]>,
+    pub(super) bytes: PageBytes,
     pub(super) prefix_len: u32,
     pub(super) heads_at: u32,
     pub(super) offsets_at: u32,
@@ -57,22 +59,22 @@ impl PageImage {
         self.bytes.get(PREFIX_AT..PREFIX_AT + self.prefix_len as usize).unwrap_or_default()
     }
 
-    /// The size of the buffer in bytes, the block's header included: what the image takes in
-    /// memory beside this value.
+    /// What the image takes in memory beside this value: the whole buffer, and what its block has to
+    /// spare.
     #[inline]
-    pub const fn bytes_len(&self) -> usize {
-        self.bytes.len()
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.footprint()
     }
 
     /// The whole buffer, the block's header included.
     #[inline]
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Gives the whole buffer back.
-    pub fn into_bytes(self) -> Box<[u8]> {
-        self.bytes
+    /// The same image in `memory`, if there is one and it has room.
+    pub fn moved_to(self, memory: Option<&Arc<PageMemory>>) -> Self {
+        Self { bytes: self.bytes.moved_to(memory), ..self }
     }
 
     /// What the page holds in `slot`.
