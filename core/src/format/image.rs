@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::key::{HEAD_BYTES, KeyRest};
 use super::layout::{PREFIX_AT, PageKind, RawCell, Tag, offset_bytes};
-use crate::base::codec::Reader;
 use crate::memory::{PageBytes, PageMemory};
 use crate::sync::Arc;
 
@@ -94,15 +93,27 @@ impl PageImage {
     /// Replaces what is in `out` by the key in `slot`.
     #[inline]
     pub fn key_into(&self, slot: usize, out: &mut Vec<u8>) {
-        let rest = self.rest(slot);
-        out.clear();
-        out.extend_from_slice(self.prefix());
-        // The whole head and then less of it: a copy of fixed size is one store.
-        out.extend_from_slice(&rest.head.to_be_bytes());
-        if rest.len < HEAD_BYTES {
-            out.truncate(self.prefix_len as usize + rest.len);
+        self.row_into(slot, out);
+    }
+
+    /// What the page holds in `slot`, and its key in place of what is in `key`.
+    #[inline]
+    pub fn row_into(&self, slot: usize, key: &mut Vec<u8>) -> Cell<'_> {
+        let cell = self.raw_cell(slot);
+        let head = self.head(slot).to_be_bytes();
+        let prefix = self.prefix();
+        // Walks give keys of one length: then nothing is resized, only written.
+        key.resize(prefix.len() + HEAD_BYTES + cell.suffix.len(), 0);
+        let (front, rest) = key.split_at_mut(prefix.len());
+        front.copy_from_slice(prefix);
+        if let Some((place, suffix)) = rest.split_first_chunk_mut() {
+            *place = head;
+            suffix.copy_from_slice(cell.suffix);
         }
-        out.extend_from_slice(rest.suffix);
+        if cell.rest_len < HEAD_BYTES {
+            key.truncate(prefix.len() + cell.rest_len);
+        }
+        Cell { tag: Tag::from_bits(cell.tag_bits).unwrap_or(Tag::Inline), bytes: cell.value }
     }
 
     /// The head of the key in `slot`: [`key_head`](super::key_head) of it and the page's prefix.
@@ -154,11 +165,11 @@ impl PageImage {
         self.cell_end(slot) - self.offset(slot)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn raw_cell(&self, slot: usize) -> RawCell<'_> {
         let cell = self.bytes.get(self.offset(slot)..self.end as usize).unwrap_or_default();
         // There is a cell: `parse` decoded it, and `PageBuilder` encoded it.
-        RawCell::decode(&mut Reader::new(cell)).unwrap_or_default()
+        RawCell::at_front(cell).unwrap_or_default()
     }
 
     #[inline]

@@ -322,6 +322,19 @@ impl Leaf {
         }
     }
 
+    /// What `view` finds in the image's cell `slot`, and its key in place of what is in `key`; none, and
+    /// `key` as it was, where it sees nothing or cannot tell.
+    #[inline]
+    pub fn slot_row(
+        &self,
+        slot: usize,
+        view: &impl View,
+        key: &mut Vec<u8>,
+    ) -> Option<ValueRef<'_>> {
+        (view.verdict(self.cell_txn(slot)) == Verdict::Seen)
+            .then(|| ValueRef::of_cell(self.image.row_into(slot, key)))
+    }
+
     /// How many keys the insert list has.
     #[inline]
     pub fn entry_count(&self) -> usize {
