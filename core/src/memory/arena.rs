@@ -10,8 +10,9 @@ use std::ptr::NonNull;
 use super::{Block, PageMemory};
 use crate::sync::Arc;
 
-/// The sizes of the first blocks; those that follow have the last one.
-const BLOCK_BYTES: [usize; 3] = [1 << 10, 4 << 10, 8 << 10];
+/// The sizes of the first block, and of those that follow: small, because there is an arena to each leaf, and
+/// its last block is half empty on average.
+const BLOCK_BYTES: [usize; 2] = [1 << 10, 2 << 10];
 
 /// See the module.
 pub struct Arena {

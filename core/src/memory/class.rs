@@ -12,9 +12,6 @@ const LARGEST_BYTES: usize = 64 << 10;
 pub(super) const CLASSES: usize =
     1 + STEPS * (LARGEST_BYTES.ilog2() - SMALLEST_BYTES.ilog2()) as usize;
 
-/// How many blocks a class keeps at hand before it gives them back to their spans.
-const SPARE_MAX: usize = 16;
-
 /// A bit for each block of a span.
 type Bits = [u64; SPAN_BYTES / SMALLEST_BYTES / 64];
 
@@ -58,8 +55,6 @@ pub(super) struct Class {
     vacant: Vec<u32>,
     /// The places of the spans with free blocks.
     open: Vec<u32>,
-    /// The offsets of free blocks at hand; their spans take them for live.
-    spare: Vec<usize>,
 }
 
 impl Class {
@@ -69,7 +64,6 @@ impl Class {
             spans: Vec::new(),
             vacant: Vec::new(),
             open: Vec::new(),
-            spare: Vec::with_capacity(SPARE_MAX),
         }
     }
 
@@ -79,9 +73,6 @@ impl Class {
 
     /// The offset in the region of a block, which is live then.
     pub(super) fn take(&mut self) -> Option<usize> {
-        if let Some(offset) = self.spare.pop() {
-            return Some(offset);
-        }
         let span = &mut self.spans[*self.open.last()? as usize];
         let word = span.free.iter().position(|word| *word != 0)?;
         let bit = span.free[word].trailing_zeros() as usize;
@@ -116,25 +107,9 @@ impl Class {
         place
     }
 
-    /// Takes the block at `offset` back. Spans that are free then go through `let_go`; `place` tells a
-    /// span's place by its number.
-    pub(super) fn give_back(
-        &mut self,
-        offset: usize,
-        place: impl Fn(u32) -> u32,
-        mut let_go: impl FnMut(u32),
-    ) {
-        if self.spare.len() == SPARE_MAX {
-            for index in 0..SPARE_MAX / 2 {
-                let offset = self.spare[index];
-                self.free(offset, &place, &mut let_go);
-            }
-            self.spare.drain(..SPARE_MAX / 2);
-        }
-        self.spare.push(offset);
-    }
-
-    fn free(&mut self, offset: usize, place: &impl Fn(u32) -> u32, let_go: &mut impl FnMut(u32)) {
+    /// Takes the block at `offset` back; `place` tells a span's place by its number. Returns the number of
+    /// the block's span if that is free now: it is not the class's any more.
+    pub(super) fn give_back(&mut self, offset: usize, place: impl Fn(u32) -> u32) -> Option<u32> {
         let number = (offset / SPAN_BYTES) as u32;
         let block = offset % SPAN_BYTES / self.block_bytes;
         let (place, per_span) = (place(number), self.per_span() as u32);
@@ -147,11 +122,12 @@ impl Class {
             span.open_at = self.open.len() as u32;
             self.open.push(place);
         }
-        if self.spans[place as usize].free_count == per_span {
-            self.close(place);
-            self.vacant.push(place);
-            let_go(number);
+        if self.spans[place as usize].free_count < per_span {
+            return None;
         }
+        self.close(place);
+        self.vacant.push(place);
+        Some(number)
     }
 
     fn close(&mut self, place: u32) {
