@@ -28,6 +28,7 @@ pub mod engine;
 pub mod evict;
 pub mod format;
 pub mod io;
+pub mod memory;
 pub mod mvcc;
 pub mod page;
 pub mod reclaim;

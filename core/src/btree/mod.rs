@@ -29,6 +29,7 @@ use crate::base::stats::Stats;
 use crate::block::Blocks;
 use crate::cache::Cache;
 use crate::format::PageImage;
+use crate::memory::Owned;
 use crate::mvcc::Transactions;
 use crate::page::{Home, Leaf, LeafRange, PageRef, PinnedLeaf, new_leaf_in};
 use crate::reclaim::{HazardDomain, HazardSlot};
@@ -192,7 +193,7 @@ impl Tree {
         cell_txns: Option<Box<[TxnId]>>,
         range: LeafRange,
         home: &PageRef,
-    ) -> Box<Leaf> {
+    ) -> Owned<Leaf> {
         Leaf::new(image, cell_txns, range, home, &self.shared.cache, ENTRIES_MAX)
     }
 }

@@ -249,9 +249,10 @@ impl Position {
         };
         loop {
             while self.advance(&mut place, way) {
-                let order = &self.order;
-                if self.pin.remember(|leaf| value_at(leaf, order, place, view)) {
-                    self.take_key(place);
+                let (order, key) = (&self.order, &mut self.key);
+                if self.pin.remember(|leaf| row_at(leaf, order, place, view, key)) {
+                    self.is_set = true;
+                    self.place = Some(place);
                     return Ok(true);
                 }
             }
@@ -264,9 +265,18 @@ impl Position {
     }
 
     /// Moves `place` by one key within the leaf; false at its end.
+    #[inline]
     fn advance(&self, place: &mut Place, way: Way) -> bool {
         let Some(leaf) = self.pin.leaf() else { return false };
         let (slots, entries) = (leaf.image().len(), self.order.len());
+        if entries == 0 {
+            place.slot = match way {
+                Way::Forward => place.slot + usize::from(place.on_slot),
+                Way::Backward => place.slot.wrapping_sub(1),
+            };
+            place.on_slot = place.slot < slots;
+            return place.on_slot;
+        }
         let (slot, entry) = match way {
             Way::Forward => {
                 place.slot += usize::from(place.on_slot);
@@ -292,18 +302,6 @@ impl Position {
             place.entry -= usize::from(place.on_entry);
         }
         true
-    }
-
-    fn take_key(&mut self, place: Place) {
-        let Some(leaf) = self.pin.leaf() else { return };
-        if place.on_entry {
-            self.key.clear();
-            self.key.extend_from_slice(entry_key(leaf, self.order[place.entry]));
-        } else {
-            leaf.image().key_into(place.slot, &mut self.key);
-        }
-        self.is_set = true;
-        self.place = Some(place);
     }
 
     /// Pins the neighbouring leaf; false when there is none.
@@ -372,6 +370,25 @@ fn value_at<'p>(
         None if place.on_slot => found(leaf.slot_value(place.slot, view)),
         None => None,
     }
+}
+
+/// As [`value_at`], with the key in place of what is in `key` where there is a value.
+#[inline]
+fn row_at<'p>(
+    leaf: &'p Leaf,
+    order: &[u16],
+    place: Place,
+    view: &impl View,
+    key: &mut Vec<u8>,
+) -> Option<ValueRef<'p>> {
+    let number = order.get(place.entry).filter(|_| place.on_entry);
+    let Some(entry) = number.and_then(|number| leaf.entry(usize::from(*number))) else {
+        return if place.on_slot { leaf.slot_row(place.slot, view, key) } else { None };
+    };
+    let value = value_at(leaf, order, place, view)?;
+    key.clear();
+    key.extend_from_slice(entry.key());
+    Some(value)
 }
 
 fn found(lookup: Lookup<'_>) -> Option<ValueRef<'_>> {

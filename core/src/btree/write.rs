@@ -6,6 +6,7 @@ use crate::base::codec::Reader;
 use crate::base::error::{Error, Result};
 use crate::base::ids::TxnId;
 use crate::block::overflow::{OverflowRef, free_value};
+use crate::memory::Owned;
 use crate::page::{Latched, Leaf, PageRef, PinnedLeaf, State};
 use crate::reconcile::{FoldRules, Folded, FoldedLeaf, fold};
 use crate::sync::{epoch, is_left_out};
@@ -104,7 +105,7 @@ impl Tree {
     }
 
     /// The leaf that `folded` describes, for `home`.
-    pub(super) fn leaf_from(&self, folded: FoldedLeaf<'_>, home: &PageRef) -> Box<Leaf> {
+    pub(super) fn leaf_from(&self, folded: FoldedLeaf<'_>, home: &PageRef) -> Owned<Leaf> {
         let FoldedLeaf { image, cell_txns, range, leftovers } = folded;
         let new = self.new_leaf(image, cell_txns, range, home);
         let mut latched = new.latch();

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::memory::PageMemory;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, is_left_out};
 
@@ -52,6 +53,8 @@ pub struct Cache {
     /// notification.
     waiters: AtomicUsize,
     room: Condvar,
+    /// Where pages lie, if not wherever the global allocator puts them.
+    memory: Option<Arc<PageMemory>>,
     /// Guards nothing but the step from a waiter's look at the sum to its sleep. A leaf of the
     /// lock order.
     room_lock: Mutex<()>,
@@ -69,6 +72,7 @@ impl Cache {
             bytes_leaving: AtomicU64::new(0),
             waiters: AtomicUsize::new(0),
             room: Condvar::new(),
+            memory: PageMemory::reserve(bytes_max),
             room_lock: Mutex::new(()),
         }
     }
@@ -90,9 +94,20 @@ impl Cache {
         self.bytes_max.load(Ordering::Relaxed)
     }
 
+    /// Where its pages lie; none for wherever the global allocator puts them.
+    pub fn memory(&self) -> Option<&Arc<PageMemory>> {
+        self.memory.as_ref()
+    }
+
     /// The bytes it holds.
     pub fn bytes_used(&self) -> u64 {
-        self.bytes_used.load(Ordering::Relaxed)
+        self.bytes_used.load(Ordering::Relaxed) + self.slack_bytes()
+    }
+
+    /// What page memory takes beside what was charged for what lies in it.
+    #[inline]
+    fn slack_bytes(&self) -> u64 {
+        self.memory.as_ref().map_or(0, |memory| memory.slack_bytes())
     }
 
     /// How many bytes one thread may have in hand beside what the sum is steered by: pages written
@@ -165,11 +180,12 @@ impl Cache {
     /// later than this sees the waiter.
     fn bytes_used_or_announced(&self) -> u64 {
         if is_left_out!(WaiterLooksWithoutExchange) {
-            return self.bytes_used.load(Ordering::SeqCst);
+            return self.bytes_used.load(Ordering::SeqCst) + self.slack_bytes();
         }
         // Release, and a read-modify-write of the very sum: either the release's came first, and
         // this returns the lowered sum, or it comes later and acquires what we released.
-        self.bytes_used.fetch_add(0, Ordering::AcqRel)
+        // What lay in page memory went back there before that, so the slack is of this sum or later.
+        self.bytes_used.fetch_add(0, Ordering::AcqRel) + self.slack_bytes()
     }
 
     fn charge(&self, bytes: u64) {

@@ -13,6 +13,8 @@ use super::layout::{
     image_bytes,
 };
 use crate::base::codec::{BLOCK_HEADER_BYTES, Reader, put_varint};
+use crate::memory::{PageBytes, PageMemory};
+use crate::sync::Arc;
 
 /// Builds one page image after another.
 ///
@@ -38,6 +40,8 @@ pub struct PageBuilder {
     /// Where each cell begins in `cells`.
     offsets: Vec<u32>,
     cells: Vec<u8>,
+    /// Where an image is put together that goes into page memory.
+    assembled: Vec<u8>,
     /// A key on its way from an image with another prefix; empty between calls.
     key: Vec<u8>,
 }
@@ -60,6 +64,7 @@ impl PageBuilder {
             heads: Vec::with_capacity(capacity.slots),
             offsets: Vec::with_capacity(capacity.slots),
             cells: Vec::with_capacity(capacity.cells_bytes),
+            assembled: Vec::new(),
             key: Vec::new(),
         }
     }
@@ -74,7 +79,7 @@ impl PageBuilder {
 
     /// What its room takes, in bytes.
     pub fn capacity_bytes(&self) -> usize {
-        self.heads.capacity() * 12 + self.cells.capacity()
+        self.heads.capacity() * 12 + self.cells.capacity() + self.assembled.capacity()
     }
 
     /// Adds a cell behind the others.
@@ -235,7 +240,9 @@ impl PageBuilder {
     /// # Panics
     /// When an internal page has no cell, or the image is larger than [`IMAGE_BYTES_MAX`].
     pub fn finish(&mut self) -> Vec<u8> {
-        self.assemble().0
+        let mut bytes = Vec::new();
+        self.assemble(&mut bytes);
+        bytes
     }
 
     /// As [`finish`](Self::finish), ready to be searched: what was just built is not checked
@@ -244,11 +251,27 @@ impl PageBuilder {
     /// # Panics
     /// As `finish` does.
     pub fn finish_image(&mut self) -> PageImage {
+        self.finish_image_in(None)
+    }
+
+    /// As [`finish_image`](Self::finish_image), in `memory` if there is one and it has room.
+    ///
+    /// # Panics
+    /// As `finish` does.
+    pub fn finish_image_in(&mut self, memory: Option<&Arc<PageMemory>>) -> PageImage {
         let slots = self.heads.len() as u32;
         let prefix_len = self.prefix.len() as u32;
-        let (bytes, layout) = self.assemble();
+        let mut bytes = std::mem::take(&mut self.assembled);
+        let layout = self.assemble(&mut bytes);
+        let bytes = match memory {
+            Some(_) => {
+                self.assembled = bytes;
+                PageBytes::copy_of(&self.assembled, memory)
+            }
+            None => bytes.into_boxed_slice().into(),
+        };
         let image = PageImage {
-            bytes: bytes.into_boxed_slice(),
+            bytes,
             prefix_len,
             heads_at: layout.heads_at as u32,
             offsets_at: layout.offsets_at as u32,
@@ -259,13 +282,14 @@ impl PageBuilder {
             wide: layout.wide,
         };
         #[cfg(debug_assertions)]
-        if let Err(error) = PageImage::parse(image.bytes.clone()) {
+        if let Err(error) = PageImage::parse(image.as_bytes().into()) {
             panic!("the builder made an image that does not parse: {error}");
         }
         image
     }
 
-    fn assemble(&mut self) -> (Vec<u8>, Layout) {
+    /// Puts the image into `bytes`, in place of what is there.
+    fn assemble(&mut self, bytes: &mut Vec<u8>) -> Layout {
         assert!(
             self.kind == PageKind::Leaf || !self.heads.is_empty(),
             "an internal page without children"
@@ -279,7 +303,8 @@ impl PageBuilder {
             prefix_len: self.prefix.len() as u32,
             end: layout.end as u32,
         };
-        let mut bytes = Vec::with_capacity(layout.end);
+        bytes.clear();
+        bytes.reserve_exact(layout.end);
         bytes.extend_from_slice(&[0; BLOCK_HEADER_BYTES]);
         bytes.extend_from_slice(&header.encode());
         debug_assert_eq!(bytes.len(), PREFIX_AT);
@@ -298,7 +323,7 @@ impl PageBuilder {
         bytes.extend_from_slice(&self.cells);
         debug_assert_eq!(bytes.len(), layout.end);
         self.clear();
-        (bytes, layout)
+        layout
     }
 
     fn clear(&mut self) {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::key::{HEAD_BYTES, KeyRest};
 use super::layout::{PREFIX_AT, PageKind, RawCell, Tag, offset_bytes};
-use crate::base::codec::Reader;
+use crate::memory::{PageBytes, PageMemory};
+use crate::sync::Arc;
 
 /// A page image in its block's buffer, immutable and known to be whole: no accessor can leave
 /// the buffer, whatever its bytes were.
@@ -12,7 +13,7 @@ use crate::base::codec::Reader;
 /// Slots count from 0 in key order. A method that takes a slot panics if there is no such slot,
 /// as an index into a slice does: that is a bug of the caller, never a property of the bytes.
 pub struct PageImage {
-    pub(super) bytes: Box<[u8]>,
+    pub(super) bytes: PageBytes,
     pub(super) prefix_len: u32,
     pub(super) heads_at: u32,
     pub(super) offsets_at: u32,
@@ -57,22 +58,22 @@ impl PageImage {
         self.bytes.get(PREFIX_AT..PREFIX_AT + self.prefix_len as usize).unwrap_or_default()
     }
 
-    /// The size of the buffer in bytes, the block's header included: what the image takes in
-    /// memory beside this value.
+    /// What the image takes in memory beside this value: the whole buffer, and what its block has to
+    /// spare.
     #[inline]
-    pub const fn bytes_len(&self) -> usize {
-        self.bytes.len()
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.footprint()
     }
 
     /// The whole buffer, the block's header included.
     #[inline]
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Gives the whole buffer back.
-    pub fn into_bytes(self) -> Box<[u8]> {
-        self.bytes
+    /// The same image in `memory`, if there is one and it has room.
+    pub fn moved_to(self, memory: Option<&Arc<PageMemory>>) -> Self {
+        Self { bytes: self.bytes.moved_to(memory), ..self }
     }
 
     /// What the page holds in `slot`.
@@ -92,15 +93,27 @@ impl PageImage {
     /// Replaces what is in `out` by the key in `slot`.
     #[inline]
     pub fn key_into(&self, slot: usize, out: &mut Vec<u8>) {
-        let rest = self.rest(slot);
-        out.clear();
-        out.extend_from_slice(self.prefix());
-        // The whole head and then less of it: a copy of fixed size is one store.
-        out.extend_from_slice(&rest.head.to_be_bytes());
-        if rest.len < HEAD_BYTES {
-            out.truncate(self.prefix_len as usize + rest.len);
+        self.row_into(slot, out);
+    }
+
+    /// What the page holds in `slot`, and its key in place of what is in `key`.
+    #[inline]
+    pub fn row_into(&self, slot: usize, key: &mut Vec<u8>) -> Cell<'_> {
+        let cell = self.raw_cell(slot);
+        let head = self.head(slot).to_be_bytes();
+        let prefix = self.prefix();
+        // Walks give keys of one length: then nothing is resized, only written.
+        key.resize(prefix.len() + HEAD_BYTES + cell.suffix.len(), 0);
+        let (front, rest) = key.split_at_mut(prefix.len());
+        front.copy_from_slice(prefix);
+        if let Some((place, suffix)) = rest.split_first_chunk_mut() {
+            *place = head;
+            suffix.copy_from_slice(cell.suffix);
         }
-        out.extend_from_slice(rest.suffix);
+        if cell.rest_len < HEAD_BYTES {
+            key.truncate(prefix.len() + cell.rest_len);
+        }
+        Cell { tag: Tag::from_bits(cell.tag_bits).unwrap_or(Tag::Inline), bytes: cell.value }
     }
 
     /// The head of the key in `slot`: [`key_head`](super::key_head) of it and the page's prefix.
@@ -152,11 +165,11 @@ impl PageImage {
         self.cell_end(slot) - self.offset(slot)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn raw_cell(&self, slot: usize) -> RawCell<'_> {
         let cell = self.bytes.get(self.offset(slot)..self.end as usize).unwrap_or_default();
         // There is a cell: `parse` decoded it, and `PageBuilder` encoded it.
-        RawCell::decode(&mut Reader::new(cell)).unwrap_or_default()
+        RawCell::at_front(cell).unwrap_or_default()
     }
 
     #[inline]

@@ -153,6 +153,7 @@ impl Header {
 
     /// The header that `reader` stands before. `Err` names the field that no header has, where
     /// it lies from the header's start, and what was found there; `None` is a header cut short.
+    #[inline(never)]
     pub(super) fn decode(
         reader: &mut Reader<'_>,
     ) -> Result<Option<Self>, (&'static str, usize, u32)> {
@@ -185,8 +186,30 @@ pub(super) struct RawCell<'a> {
 }
 
 impl<'a> RawCell<'a> {
+    /// The cell at the front of `bytes`, as [`decode`](Self::decode) finds it: for the hot path, where
+    /// lengths of one and two bytes are decoded in place.
+    #[inline(always)]
+    pub(super) fn at_front(bytes: &'a [u8]) -> Option<Self> {
+        let [rest_len, low, high, ..] = *bytes else {
+            return Self::decode(&mut Reader::new(bytes));
+        };
+        let (value_word, begin) = match (low < 0x80, high < 0x80) {
+            (true, _) => (usize::from(low), 2),
+            (false, true) => (usize::from(low & 0x7f) | usize::from(high) << 7, 3),
+            (false, false) => return Self::decode(&mut Reader::new(bytes)),
+        };
+        if rest_len >= 0x80 {
+            return Self::decode(&mut Reader::new(bytes));
+        }
+        let rest_len = usize::from(rest_len);
+        let value_at = begin + rest_len.saturating_sub(HEAD_BYTES);
+        let suffix = bytes.get(begin..value_at)?;
+        let value = bytes.get(value_at..value_at + (value_word >> TAG_BITS))?;
+        Some(Self { rest_len, tag_bits: value_word as u64 & ((1 << TAG_BITS) - 1), suffix, value })
+    }
+
     /// Takes a cell off `reader`; `None` when it does not fit into what is left.
-    #[inline]
+    #[inline(never)]
     pub(super) fn decode(reader: &mut Reader<'a>) -> Option<Self> {
         let rest_len = usize::try_from(reader.varint()?).ok()?;
         let value_word = reader.varint()?;

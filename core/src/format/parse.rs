@@ -69,7 +69,7 @@ fn place_parts(bytes: Box<[u8]>, header: &Header) -> Result<PageImage, FormatErr
         return Err(FormatError::new("slots of an internal page", at, "at least one", 0));
     }
     Ok(PageImage {
-        bytes,
+        bytes: bytes.into(),
         prefix_len,
         heads_at,
         offsets_at,

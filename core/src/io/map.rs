@@ -109,6 +109,11 @@ impl Map {
 }
 
 impl MappedRange for Map {
+    fn populate(&self) {
+        // Refused by old kernels, or the disk is full: a copy meets that itself.
+        let _ = self.raw.advise(Advice::PopulateWrite);
+    }
+
     fn copy_at(&self, offset: usize, bytes: &[u8]) {
         let end = offset.checked_add(bytes.len());
         assert!(end.is_some_and(|end| end <= self.len_bytes), "a copy beyond the mapped range");

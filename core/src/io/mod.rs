@@ -206,6 +206,10 @@ pub trait MappedRange: Send + Sync + Debug {
     /// # Panics
     /// When the bytes do not fit the range: the caller reserved them.
     fn copy_at(&self, offset: usize, bytes: &[u8]);
+
+    /// Makes the whole range ready to be written to, so that no copy waits for the system. It is advice:
+    /// where it does not work nothing is different.
+    fn populate(&self) {}
 }
 
 /// Checks that `name` is a plain file name: one step below the folder, never out of it.

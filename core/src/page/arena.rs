@@ -1,12 +1,11 @@
 //! Bytes and slices that live in a leaf's arena.
 //!
-//! The arena is `bumpalo`'s: nodes are carved from a few blocks and freed with them, when the leaf
-//! is. What is handed out here are raw slices, because the leaf that owns the arena is also what
+//! Nodes are carved from a few blocks and freed with them, when the leaf is. What is handed out here are raw slices, because the leaf that owns the arena is also what
 //! everybody borrows from; the borrow of the leaf is what keeps them alive.
 
 use std::ptr::NonNull;
 
-use bumpalo::Bump;
+use crate::memory::Arena;
 
 /// A slice in a leaf's arena.
 pub(super) struct ArenaSlice<T> {
@@ -42,6 +41,6 @@ impl<T> ArenaSlice<T> {
 }
 
 /// Copies `bytes` into `arena`.
-pub(super) fn copy_bytes(arena: &Bump, bytes: &[u8]) -> ArenaSlice<u8> {
+pub(super) fn copy_bytes(arena: &Arena, bytes: &[u8]) -> ArenaSlice<u8> {
     ArenaSlice::of(arena.alloc_slice_copy(bytes))
 }

@@ -12,11 +12,10 @@
 use std::cmp::Ordering as KeyOrder;
 use std::ptr::NonNull;
 
-use bumpalo::Bump;
-
 use super::arena::{ArenaSlice, copy_bytes};
 use super::update::Update;
 use crate::format::key_head;
+use crate::memory::Arena;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sync::life::Life;
 use crate::sync::{is_left_out, ordering};
@@ -178,7 +177,7 @@ impl Delta {
 
     /// Leaves `order`, what [`sort_into`](Self::sort_into) gave, to those that ask next. The caller
     /// holds the latch.
-    pub(super) fn keep_order(&self, arena: &Bump, order: &[u16]) {
+    pub(super) fn keep_order(&self, arena: &Arena, order: &[u16]) {
         if self.kept_order().is_some_and(|kept| kept.len() >= order.len()) {
             return;
         }
@@ -193,7 +192,7 @@ impl Delta {
     /// no entry yet.
     pub(super) fn append(
         &self,
-        arena: &Bump,
+        arena: &Arena,
         prefix_len: usize,
         key: &[u8],
         update: NonNull<Update>,
@@ -219,7 +218,7 @@ impl Delta {
         entries.count.store(count, ordering!(Ordering::Release, AppendRelaxed));
     }
 
-    fn grow<'p>(&'p self, arena: &Bump, full: Option<&Entries>) -> &'p Entries {
+    fn grow<'p>(&'p self, arena: &Arena, full: Option<&Entries>) -> &'p Entries {
         let count = full.map_or(0, Entries::len);
         let capacity = if count == 0 { CAPACITY_FIRST } else { count * 2 };
         let heads = arena.alloc_slice_fill_with(capacity, |index| {

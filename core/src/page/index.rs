@@ -50,6 +50,7 @@ unsafe impl Sync for Index {}
 impl Index {
     /// An index over `children`, one for each slot of `image`. It and they are charged to `cache`.
     pub fn new(image: PageImage, children: Box<[NonNull<PageRef>]>, cache: &Arc<Cache>) -> Self {
+        let image = image.moved_to(cache.memory());
         let own_bytes = OVERHEAD_BYTES + (image.bytes_len() + size_of_val(&*children)) as u64;
         let charge = Charge::new(cache, own_bytes + children_bytes(&children));
         assert_eq!(image.len(), children.len(), "an index has a child for each separator");

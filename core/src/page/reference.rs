@@ -20,12 +20,12 @@ use super::index::Index;
 use super::leaf::Leaf;
 use super::replace::retire_leaf;
 use crate::block::Address;
+use crate::memory::Owned;
 use crate::reclaim::HazardDomain;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use crate::sync::epoch::Guard;
 use crate::sync::life::{Life, Mortal};
-use crate::sync::{is_left_out, ordering};
+use crate::sync::{Arc, Mutex, is_left_out, ordering};
 
 const DISK: usize = 0;
 const LOADING: usize = 1;
@@ -101,7 +101,7 @@ impl LoadClaim {
     }
 
     /// Installs the leaf that was read.
-    pub fn install_leaf(self, leaf: Box<Leaf>) {
+    pub fn install_leaf(self, leaf: Owned<Leaf>) {
         // Not dropped: that would put the page back on disk.
         ManuallyDrop::new(self).reference().install_leaf(leaf);
     }
@@ -225,8 +225,19 @@ impl PageRef {
 
     /// Puts the first page under a reference that nobody else knows yet, or in place of a leaf
     /// whose latch the caller holds.
-    pub(super) fn install_leaf(&self, leaf: Box<Leaf>) {
-        self.store_word(Box::into_raw(leaf).cast(), LEAF);
+    pub(super) fn install_leaf(&self, leaf: Owned<Leaf>) {
+        self.store_word(leaf.into_raw().as_ptr().cast(), LEAF);
+    }
+
+    /// Takes what [`install_leaf`](Self::install_leaf) installed for who will free it.
+    ///
+    /// # Safety
+    /// 1. No word names the leaf any more, nobody stands on it, and it is taken once.
+    pub(super) unsafe fn take_back_leaf(leaf: NonNull<Leaf>) -> Owned<Leaf> {
+        // SAFETY: (1) is the caller's, so it is alive.
+        let cache = Arc::clone(unsafe { leaf.as_ref() }.cache());
+        // SAFETY: (1) and (3) are the caller's; (2) `Leaf::new` puts it into its cache's memory.
+        unsafe { Owned::from_raw(leaf, cache.memory()) }
     }
 
     /// As [`install_leaf`](Self::install_leaf), for an index.

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use super::index::{Children, Index};
 use super::leaf::{Latched, Leaf};
 use super::reference::{Home, PageRef};
+use crate::memory::Owned;
 use crate::reclaim::HazardDomain;
 use crate::sync::Arc;
 use crate::sync::epoch::Guard;
@@ -15,7 +16,7 @@ use crate::sync::{is_left_out, life};
 
 impl Latched<'_> {
     /// Puts `new` in the leaf's place.
-    pub fn replace_with(self, new: Box<Leaf>, hazards: &Arc<HazardDomain>) {
+    pub fn replace_with(self, new: Owned<Leaf>, hazards: &Arc<HazardDomain>) {
         self.change_word(hazards, |home| home.install_leaf(new));
     }
 
@@ -66,10 +67,15 @@ pub(super) unsafe fn retire_leaf(leaf: NonNull<Leaf>, hazards: &HazardDomain) {
 }
 
 /// # Safety
-/// 1. `leaf` came from `Box::<Leaf>::into_raw`, and is freed once.
+/// 1. `leaf` was installed by `PageRef::install_leaf`, and is freed once.
 unsafe fn free_leaf(leaf: *mut ()) {
-    // SAFETY: (1) is the caller's.
-    life::free(unsafe { Box::from_raw(leaf.cast::<Leaf>()) });
+    let leaf = leaf.cast::<Leaf>();
+    // SAFETY: (1) it is alive until it is freed, below.
+    let leaf = unsafe { PageRef::take_back_leaf(NonNull::new_unchecked(leaf)) };
+    match leaf.into_box() {
+        Ok(leaf) => life::free(leaf),
+        Err(leaf) => drop(leaf),
+    }
 }
 
 /// Frees a reference once no descent can stand on it.
@@ -105,7 +111,7 @@ fn retire_index(index: NonNull<Index>, children: Children, guard: &Guard) {
 /// A reference that nobody else knows yet, with the leaf that `make` makes for it.
 pub fn new_leaf_reference(
     serial: u32,
-    make: impl FnOnce(&PageRef) -> Box<Leaf>,
+    make: impl FnOnce(&PageRef) -> Owned<Leaf>,
 ) -> NonNull<PageRef> {
     let reference = PageRef::new_dirty(serial, 0);
     new_leaf_in(&reference, make);
@@ -113,7 +119,7 @@ pub fn new_leaf_reference(
 }
 
 /// Puts the first leaf under a reference that nobody else knows yet.
-pub fn new_leaf_in(reference: &PageRef, make: impl FnOnce(&PageRef) -> Box<Leaf>) {
+pub fn new_leaf_in(reference: &PageRef, make: impl FnOnce(&PageRef) -> Owned<Leaf>) {
     reference.install_leaf(make(reference));
 }
 

@@ -9,6 +9,7 @@ use super::*;
 use crate::base::ids::TxnId;
 use crate::cache::Cache;
 use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind, Tag};
+use crate::memory::Owned;
 use crate::mvcc::Transactions;
 use crate::reclaim::{Fences, HazardDomain, HazardSlot};
 use crate::sync::Arc;
@@ -45,7 +46,7 @@ impl Page {
         page
     }
 
-    fn leaf(&self, keys: &[&[u8]]) -> Box<Leaf> {
+    fn leaf(&self, keys: &[&[u8]]) -> Owned<Leaf> {
         Leaf::new(image(keys), None, LeafRange::default(), &self.reference, &self.cache, 4)
     }
 

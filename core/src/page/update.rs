@@ -2,11 +2,10 @@
 
 use std::ptr::NonNull;
 
-use bumpalo::Bump;
-
 use super::arena::{ArenaSlice, copy_bytes};
 use super::view::{Verdict, View};
 use crate::base::ids::TxnId;
+use crate::memory::Arena;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::life::Life;
 
@@ -46,7 +45,7 @@ pub struct Update {
 impl Update {
     /// Carves a version from `arena`, in front of `older`.
     pub(super) fn carve(
-        arena: &Bump,
+        arena: &Arena,
         txn: TxnId,
         kind: UpdateKind,
         bytes: &[u8],

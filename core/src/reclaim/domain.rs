@@ -7,13 +7,19 @@ use std::ptr::NonNull;
 use super::registry::Registry;
 use crate::reclaim::Fences;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, Padded, thread_number};
 
 /// Objects retired since the last scan that start the next one.
 #[cfg(not(any(loom, shuttle)))]
 const SCAN_COUNT: usize = 64;
 #[cfg(any(loom, shuttle))]
 const SCAN_COUNT: usize = 1;
+
+/// How many lists of retired objects there are, where memory is not scarce.
+#[cfg(not(any(loom, shuttle)))]
+const LISTS: usize = 8;
+#[cfg(any(loom, shuttle))]
+const LISTS: usize = 1;
 
 /// Bytes retired since the last scan that start the next one, unless the domain was told less.
 const SCAN_BYTES: usize = 1 << 20;
@@ -25,8 +31,10 @@ pub struct HazardDomain {
     fences: Fences,
     /// Bytes retired since the last scan that start the next one.
     scan_bytes: usize,
-    /// A leaf of the lock order: nothing is locked, freed or called while it is held.
-    retired: Mutex<RetireList>,
+    /// One for each of the threads that retire, or some of them: what a thread retired it frees, and its
+    /// memory is used again where its cache lines are. Leaves of the lock order: nothing is locked, freed or
+    /// called while one is held.
+    retired: Box<[Padded<Mutex<RetireList>>]>,
     /// Bytes retired and not yet freed. Grows when an object is retired, shrinks when it is
     /// freed; read by anybody, as a statistic.
     retired_bytes: AtomicUsize,
@@ -61,11 +69,13 @@ impl HazardDomain {
     /// The same, for a memory in which `scan_bytes` matter: it scans at the latest when so many
     /// bytes were retired, and 1 MiB at the most.
     pub fn scanning_every(fences: Fences, scan_bytes: usize) -> Arc<HazardDomain> {
+        // A small memory has no room for what several lists hold back.
+        let lists = if scan_bytes < SCAN_BYTES { 1 } else { LISTS };
         Arc::new(HazardDomain {
             registry: Registry::new(),
             fences: fences.or_portable(),
             scan_bytes: scan_bytes.min(SCAN_BYTES),
-            retired: Mutex::new(RetireList::default()),
+            retired: (0..lists).map(|_| Padded(Mutex::new(RetireList::default()))).collect(),
             retired_bytes: AtomicUsize::new(0),
         })
     }
@@ -101,23 +111,28 @@ impl HazardDomain {
     ) {
         // Relaxed: a statistic. Added before the object can be freed, so it never goes below 0.
         self.retired_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+        let own = &self.retired[thread_number() % self.retired.len()];
         let due = {
-            let mut list = self.retired.lock();
+            let mut list = own.lock();
             list.objects.push(Retired { object, size_bytes, drop_fn });
             list.fresh_count += 1;
             list.fresh_bytes += size_bytes;
             list.fresh_count >= SCAN_COUNT || list.fresh_bytes >= self.scan_bytes
         };
         if due {
-            self.reclaim();
+            self.reclaim_list(own);
         }
     }
 
     /// Frees now what was retired and no slot names; returns how many bytes that were. What
     /// another thread's scan has in hand meanwhile is left to that scan.
     pub fn reclaim(&self) -> usize {
+        self.retired.iter().map(|list| self.reclaim_list(list)).sum()
+    }
+
+    fn reclaim_list(&self, list: &Mutex<RetireList>) -> usize {
         let mut objects = {
-            let mut list = self.retired.lock();
+            let mut list = list.lock();
             list.fresh_count = 0;
             list.fresh_bytes = 0;
             mem::take(&mut list.objects)
@@ -143,7 +158,7 @@ impl HazardDomain {
         // Relaxed: a statistic.
         self.retired_bytes.fetch_sub(freed_bytes, Ordering::Relaxed);
         if objects.capacity() != 0 {
-            let mut list = self.retired.lock();
+            let mut list = list.lock();
             // The longer one stays, so that a list in steady state allocates nothing.
             if list.objects.capacity() < objects.capacity() {
                 mem::swap(&mut list.objects, &mut objects);
@@ -175,10 +190,12 @@ impl HazardDomain {
 
 impl Drop for HazardDomain {
     fn drop(&mut self) {
-        for retired in mem::take(&mut self.retired.get_mut().objects) {
-            // SAFETY: every slot keeps the domain alive, so none is left to name it; and it was
-            // on the list, so it was not freed yet.
-            unsafe { retired.free() };
+        for list in &mut self.retired {
+            for retired in mem::take(&mut list.get_mut().objects) {
+                // SAFETY: every slot keeps the domain alive, so none is left to name it; and it was
+                // on the list, so it was not freed yet.
+                unsafe { retired.free() };
+            }
         }
     }
 }

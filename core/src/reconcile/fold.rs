@@ -182,7 +182,7 @@ fn fold_part<'p>(
     builder.push_run(leaf.image(), run);
     let settled = txns.iter().all(|txn| *txn == TxnId::VISIBLE);
     FoldedLeaf {
-        image: builder.finish_image(),
+        image: builder.finish_image_in(leaf.memory()),
         cell_txns: (!settled).then(|| txns.into_boxed_slice()),
         range,
         leftovers,

@@ -21,6 +21,7 @@ mod imp;
 pub mod epoch;
 pub mod life;
 mod padded;
+mod shard;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) mod waits;
 #[cfg(any(loom, shuttle))]
@@ -60,3 +61,4 @@ pub use imp::{Arc, Condvar, Mutex, MutexGuard, atomic};
 #[cfg(not(loom))]
 pub use imp::{RwLock, Weak, thread};
 pub use padded::Padded;
+pub use shard::thread_number;

@@ -44,6 +44,11 @@ impl Active {
         self.window.as_ref().map(|_| Lsn(self.limit))
     }
 
+    /// Whether records are copied to their places, not written.
+    pub fn is_mapped(&self) -> bool {
+        self.window.as_ref().is_some_and(|window| window.is_mapped())
+    }
+
     /// Whether the middle of the current segment was passed.
     pub fn is_half_full(&self) -> bool {
         self.window.is_some() && self.half.is_none()

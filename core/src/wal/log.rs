@@ -39,6 +39,10 @@ const PAYLOAD_BYTES_LEAST: u64 = 1 << 20;
 /// Segment files kept for reuse.
 const SPARES_MAX: usize = 2;
 
+/// Records up to this size are copied under the lock that hands out positions, if copying is all that it
+/// takes: that is quicker than letting those behind wait until they are filled.
+const COPIED_IN_TURN_BYTES_MAX: u64 = 4 << 10;
+
 /// The knobs of a log.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
@@ -334,7 +338,8 @@ impl Log {
         // sync, so that opening a small database and writing a little stays quick.
         let sync = !first || self.options.durability == Durability::Sync;
         let (file_mode, map) = (self.options.file_mode, self.options.map);
-        let how = Preparation { header, file_mode, map, sync };
+        let populate = !first && self.options.durability != Durability::Sync;
+        let how = Preparation { header, file_mode, map, sync, populate };
         let prepared = self.prepare_file(preparing, spare, how)?;
         if !sync {
             // Release: pairs with the swap in `sync_files`.
@@ -458,16 +463,30 @@ impl Log {
         };
         self.positions.check().map_err(failed)?;
         let payload_sum = self.seed.sum(parts);
-        let place = self.reserve(record_bytes(payload_bytes))?;
-        let (position, end) = (place.reserved.start(), place.reserved.end());
-        let synced = self.positions.synced();
-        let header = RecordHeader { len, position, synced, epoch: self.epoch, kind };
-        let half_full = place.half_full;
-        self.write(place, &header.encode(payload_sum), parts)?;
+        let size_bytes = record_bytes(payload_bytes);
+        let copy = |place: Place<'_>| -> Result<_> {
+            let (position, end) = (place.reserved.start(), place.reserved.end());
+            let (synced, half_full) = (self.positions.synced(), place.half_full);
+            let header = RecordHeader { len, position, synced, epoch: self.epoch, kind };
+            self.write(place, &header.encode(payload_sum), parts)?;
+            Ok((Written { position, end }, half_full))
+        };
+        let (written, half_full) = if size_bytes <= COPIED_IN_TURN_BYTES_MAX {
+            let mut active = self.active.lock();
+            if active.fits(&self.positions, size_bytes) && !active.closed && active.is_mapped() {
+                // Copied before the next one is handed out: nobody has to wait for it to be filled.
+                copy(active.place(&self.positions, size_bytes))?
+            } else {
+                drop(active);
+                copy(self.reserve(size_bytes)?)?
+            }
+        } else {
+            copy(self.reserve(size_bytes)?)?
+        };
         if half_full {
             self.half_full();
         }
-        Ok(Written { position, end })
+        Ok(written)
     }
 
     #[cold]

@@ -18,7 +18,7 @@ use crate::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
-use crate::sync::{Condvar, Mutex, is_left_out, ordering};
+use crate::sync::{Condvar, Mutex, is_left_out, ordering, thread_number};
 
 /// Registrations that have a slot of their own; more go to a locked list. Few under a model
 /// checker, where each costs a scheduling point.
@@ -127,7 +127,8 @@ impl Positions {
     #[inline]
     pub fn register(&self) -> Ticket {
         let bound = self.end().0 + if is_left_out!(BoundTooHigh) { 8 } else { 0 };
-        let hint = slot_hint();
+        // Where nobody else looks first, so that threads keep to their own lines.
+        let hint = thread_number();
         for step in 0..SLOTS {
             let index = (hint + step) % SLOTS;
             let Some(slot) = self.slots.get(index) else { continue };
@@ -385,23 +386,6 @@ impl Drop for Reserved<'_> {
 
 fn died(when: &str) -> Error {
     Error::Poisoned { why: format!("a thread panicked {when}").into() }
-}
-
-/// Where this thread looks for a free slot first, so that threads keep to their own lines.
-#[cfg(not(any(loom, shuttle)))]
-#[inline]
-fn slot_hint() -> usize {
-    use std::sync::atomic::AtomicUsize;
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static HINT: usize = THREADS.fetch_add(1, Relaxed);
-    }
-    HINT.with(|hint| *hint)
-}
-
-#[cfg(any(loom, shuttle))]
-fn slot_hint() -> usize {
-    0
 }
 
 #[cfg(test)]

@@ -192,6 +192,11 @@ impl Window {
 
     /// Where a position lies in the file.
     #[inline]
+    /// Whether records are copied into it, not written.
+    pub fn is_mapped(&self) -> bool {
+        self.map.is_some()
+    }
+
     fn file_offset(&self, position: Lsn) -> u64 {
         position.0 - self.segment.header.start.0 + HEADER_BYTES
     }
@@ -284,6 +289,9 @@ pub(crate) struct Preparation {
     pub map: bool,
     /// Make it durable now; otherwise the log's first sync does.
     pub sync: bool,
+    /// Bring the map into memory for writing. It is dirty then, all of it: not for a log that is synced
+    /// at each commit.
+    pub populate: bool,
 }
 
 /// Makes a segment named `name`: out of `spare`, whose size the header then has, or a new file
@@ -312,6 +320,9 @@ pub(crate) fn prepare(
         let _ = storage.remove(&segment.name);
     })?;
     let windows = Window::all_of(&segment, how.map);
+    if how.populate {
+        windows.iter().filter_map(|window| window.map.as_ref()).for_each(|map| map.populate());
+    }
     Ok(Prepared { segment, windows })
 }
 

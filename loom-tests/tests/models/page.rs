@@ -11,6 +11,7 @@ use rshelve_core::cache::Cache;
 use rshelve_core::internals::mvcc::Transactions;
 use rshelve_core::internals::reclaim::{Fences, HazardDomain, HazardSlot};
 use rshelve_core::internals::weaken::Weakness;
+use rshelve_core::memory::Owned;
 use rshelve_core::page::{
     Everything, Home, Leaf, LeafRange, Lookup, PageRef, PinnedLeaf, Settled, UpdateKind, View,
     new_leaf_in,
@@ -43,7 +44,7 @@ impl Page {
         }
     }
 
-    fn leaf(&self, keys: &[&[u8]]) -> Box<Leaf> {
+    fn leaf(&self, keys: &[&[u8]]) -> Owned<Leaf> {
         Leaf::new(image(keys), None, LeafRange::default(), &self.reference, &self.cache, 8)
     }
 

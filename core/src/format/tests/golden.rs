@@ -19,7 +19,7 @@ fn check(kind: PageKind, entries: &[(&[u8], Tag, &[u8])], golden: &str) {
     let entries: Vec<Entry> =
         entries.iter().map(|(key, tag, value)| (key.to_vec(), *tag, value.to_vec())).collect();
     let golden = bytes(golden);
-    let built = build(kind, &entries).into_bytes();
+    let built = build(kind, &entries).as_bytes().to_vec();
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
     assert_eq!(hex(&built), hex(&golden));
     let image = PageImage::parse(golden.into()).unwrap();

@@ -55,11 +55,11 @@ fn samples() -> Vec<Vec<u8>> {
     let internal: Vec<Entry> =
         (b'k'..b'q').map(|byte| entry(&[b'k', byte, byte], Tag::Child, 12)).collect();
     vec![
-        build(PageKind::Leaf, &[]).into_bytes().into(),
-        build(PageKind::Leaf, &leaf(b"")).into_bytes().into(),
-        build(PageKind::Leaf, &leaf(b"some/long/prefix")).into_bytes().into(),
-        build(PageKind::Leaf, &wide).into_bytes().into(),
-        build(PageKind::Internal, &internal).into_bytes().into(),
+        build(PageKind::Leaf, &[]).as_bytes().into(),
+        build(PageKind::Leaf, &leaf(b"")).as_bytes().into(),
+        build(PageKind::Leaf, &leaf(b"some/long/prefix")).as_bytes().into(),
+        build(PageKind::Leaf, &wide).as_bytes().into(),
+        build(PageKind::Internal, &internal).as_bytes().into(),
     ]
 }
 

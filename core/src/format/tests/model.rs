@@ -78,7 +78,7 @@ proptest! {
         let entries = leaf_entries(&pairs);
         let image = build(PageKind::Leaf, &entries);
         check(&image, &entries, &others);
-        let parsed = PageImage::parse(image.into_bytes()).unwrap();
+        let parsed = PageImage::parse(image.as_bytes().into()).unwrap();
         check(&parsed, &entries, &others);
     }
 
@@ -132,7 +132,7 @@ proptest! {
         let entries: Vec<Entry> =
             separators.into_iter().map(|(key, child)| (key, Tag::Child, child)).collect();
         let image = build(PageKind::Internal, &entries);
-        check(&PageImage::parse(image.into_bytes()).unwrap(), &entries, &keys);
+        check(&PageImage::parse(image.as_bytes().into()).unwrap(), &entries, &keys);
     }
 
     #[test]
@@ -200,5 +200,9 @@ fn keys_of_64_kib_are_kept_whole() {
 fn empty_leaf_finds_nothing() {
     let image = build(PageKind::Leaf, &[]);
     assert!(image.is_empty());
-    check(&PageImage::parse(image.into_bytes()).unwrap(), &[], &[Vec::new(), vec![0], vec![0xff]]);
+    check(
+        &PageImage::parse(image.as_bytes().into()).unwrap(),
+        &[],
+        &[Vec::new(), vec![0], vec![0xff]],
+    );
 }

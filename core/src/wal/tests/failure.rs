@@ -189,6 +189,8 @@ fn commit_does_not_return_in_front_of_a_gap() {
     let folder = Arc::new(MemoryFolder::default());
     let log = small(&folder);
     commit_all(&log, 0..1);
+    // Too long to be copied while others wait for their turn.
+    let slow = vec![b's'; 5000];
     let (reached, released) = (Barrier::new(2), AtomicBool::new(false));
     let (reached, released) = (Arc::new(reached), Arc::new(released));
     let gate = {
@@ -202,16 +204,16 @@ fn commit_does_not_return_in_front_of_a_gap() {
             released.store(true, SeqCst);
         }))
     };
-    *folder.knobs.on_store.lock().unwrap() = Some((b"slow".to_vec(), gate));
+    *folder.knobs.on_store.lock().unwrap() = Some((slow.clone(), gate));
     std::thread::scope(|scope| {
-        scope.spawn(|| commit(&log, b"slow").unwrap());
+        scope.spawn(|| commit(&log, &slow).unwrap());
         reached.wait();
         let registration = log.register();
         let written = registration.append(1, &[b"fast"]).unwrap();
         reached.wait();
         registration.wait_committed(written.end).unwrap();
         assert!(released.load(SeqCst), "acknowledged behind a gap");
-        assert_eq!(read(&folder.killed(), Lsn(0), 1).unwrap().0[1..], [b"slow", b"fast"]);
+        assert_eq!(read(&folder.killed(), Lsn(0), 1).unwrap().0[1..], [&slow[..], b"fast"]);
     });
 }
 

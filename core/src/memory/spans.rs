@@ -1,0 +1,48 @@
+//! Which spans no class has.
+
+use super::SPAN_BYTES;
+
+/// What of free spans stays resident at least, in spans.
+const WARM_LEAST: usize = (2 << 20) / SPAN_BYTES;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Spans {
+    count: u32,
+    /// Spans from this one on were never taken.
+    next: u32,
+    /// Free spans whose memory is resident.
+    warm: Vec<u32>,
+    /// Free spans whose memory was given back to the system.
+    cold: Vec<u32>,
+}
+
+impl Spans {
+    pub(super) fn new(count: u32) -> Self {
+        Self { count, next: 0, warm: Vec::new(), cold: Vec::new() }
+    }
+
+    /// A span, and whether its memory is resident.
+    pub(super) fn take(&mut self) -> Option<(u32, bool)> {
+        if let Some(span) = self.warm.pop() {
+            return Some((span, true));
+        }
+        let cold = self.cold.pop().or_else(|| {
+            let next = self.next;
+            self.next += u32::from(next < self.count);
+            (next < self.count).then_some(next)
+        })?;
+        Some((cold, false))
+    }
+
+    /// Takes a span back; false when its memory must be given back to the system.
+    pub(super) fn give_back(&mut self, span: u32) -> bool {
+        let is_warm = self.warm.len() < WARM_LEAST.max(self.count as usize / 32);
+        if is_warm {
+            self.warm.push(span)
+        } else {
+            self.cold.push(span)
+        }
+        is_warm
+    }
+}

@@ -1,0 +1,134 @@
+//! Blocks do not overlap, come back, and are counted.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::class::{CLASSES, block_bytes, class_of};
+use super::*;
+
+fn memory(spans: u32) -> Arc<PageMemory> {
+    PageMemory::with_spans(spans).expect("a small reservation")
+}
+
+/// What is resident and not handed out, to the byte.
+fn slack_bytes(memory: &PageMemory) -> i64 {
+    let unsaid = memory.spares.iter().map(|spares| spares.lock().unsaid_bytes());
+    memory.slack_bytes.load(Ordering::Relaxed) + unsaid.sum::<i64>()
+}
+
+#[test]
+fn classes_ascend_and_fit() {
+    for len in BLOCK_BYTES_LEAST..=64 << 10 {
+        let class = class_of(len).expect("a class");
+        assert!(block_bytes(class) >= len && block_bytes(class).is_multiple_of(64), "{len}");
+        assert!(class == 0 || block_bytes(class - 1) < len, "{len} has a smaller class");
+    }
+    assert_eq!(block_bytes(CLASSES - 1), 64 << 10);
+    assert_eq!((class_of(BLOCK_BYTES_LEAST - 1), class_of((64 << 10) + 1)), (None, None));
+}
+
+#[test]
+fn small_caches_lie_elsewhere() {
+    assert!(PageMemory::reserve(CACHE_BYTES_LEAST - 1).is_none());
+}
+
+#[test]
+fn full_memory_sends_to_the_global_allocator() {
+    let memory = memory(1);
+    let blocks: Vec<Block> = (0..3).map(|_| Block::new(Some(&memory), 64 << 10)).collect();
+    let placed = blocks.iter().filter(|block| memory.holds(block.start())).count();
+    assert_eq!((placed, slack_bytes(&memory)), (2, 0));
+}
+
+#[test]
+fn free_spans_beyond_the_warm_ones_leave_the_process() {
+    let memory = memory(64);
+    let blocks: Vec<Block> = (0..64).map(|_| Block::new(Some(&memory), SPAN_BYTES / 2)).collect();
+    assert_eq!(slack_bytes(&memory), 0);
+    drop(blocks);
+    // What a class keeps at hand holds spans, too: at most one for each block.
+    let most = (2 << 20) + 16 * SPAN_BYTES as i64;
+    assert!(slack_bytes(&memory) <= most, "{} bytes of slack", slack_bytes(&memory));
+    // What comes back from the system is whole.
+    let bytes = vec![7; 60_000];
+    let copies: Vec<_> = (0..100).map(|_| PageBytes::copy_of(&bytes, Some(&memory))).collect();
+    assert!(copies.iter().all(|copy| **copy == *bytes));
+}
+
+#[test]
+fn values_end_where_they_lie() {
+    let memory = memory(4);
+    let counted = Arc::new(());
+    for place in [None, Some(&memory)] {
+        let owned = Owned::new(place, ([0_u64; 50], Arc::clone(&counted)));
+        assert_eq!(Arc::strong_count(&counted), 2);
+        let raw = owned.into_raw();
+        // SAFETY: (1) taken just now; (2) the same; (3) nobody else knows it.
+        drop(unsafe { Owned::from_raw(raw, place) });
+        assert_eq!(Arc::strong_count(&counted), 1);
+    }
+    assert_eq!(slack_bytes(&memory), SPAN_BYTES as i64);
+}
+
+#[test]
+fn threads_share_a_memory() {
+    let memory = memory(256);
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let memory = &memory;
+            scope.spawn(move || {
+                let mut held = Vec::new();
+                for round in 0..4000_usize {
+                    let len = 300 + round * 37 % 9000;
+                    let bytes = vec![thread ^ (round as u8); len];
+                    held.push((PageBytes::copy_of(&bytes, Some(memory)), bytes));
+                    if held.len() > 50 {
+                        let (copy, bytes) = held.swap_remove(round % 50);
+                        assert!(*copy == *bytes, "a block of {len} bytes was written to");
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn arenas_keep_what_they_are_given() {
+    let memory = memory(8);
+    for place in [None, Some(&memory)] {
+        let arena = Arena::new(place);
+        let words: Vec<&mut u64> = (0..500).map(|word| arena.alloc(word)).collect();
+        let byte = arena.alloc_slice_copy(&[1_u8]);
+        let long = arena.alloc_slice_fill_with(3000, |index| index as u32);
+        let empty: &mut [u64] = arena.alloc_slice_copy(&[]);
+        assert!(words.iter().enumerate().all(|(index, word)| **word == index as u64));
+        assert!(long.iter().enumerate().all(|(index, word)| *word == index as u32));
+        assert_eq!((byte, empty), (&mut [1][..], &mut [][..]));
+        assert!(arena.allocated_bytes() >= 500 * 8 + 12_000);
+    }
+}
+
+proptest! {
+    #[test]
+    fn blocks_do_not_overlap(steps in prop::collection::vec((any::<bool>(), 1_usize..70_000), 1..400)) {
+        let memory = memory(40);
+        let mut live: BTreeMap<usize, Block> = BTreeMap::new();
+        for (is_new, draw) in steps {
+            if is_new || live.is_empty() {
+                let block = Block::new(Some(&memory), draw);
+                let (start, len) = (block.start().addr().get(), block.bytes_len());
+                let before = live.range(..start).next_back();
+                prop_assert!(before.is_none_or(|(at, block)| at + block.bytes_len() <= start));
+                prop_assert!(live.range(start..start + len).next().is_none());
+                live.insert(start, block);
+            } else {
+                let key = *live.keys().nth(draw % live.len()).expect("a block");
+                live.remove(&key);
+            }
+            let inside = live.values().filter(|block| memory.holds(block.start()));
+            let used: usize = inside.map(Block::bytes_len).sum();
+            prop_assert!(used as i64 + slack_bytes(&memory) <= 40 * SPAN_BYTES as i64);
+        }
+    }
+}
