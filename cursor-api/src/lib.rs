@@ -345,6 +345,16 @@ pub use rshelve_core::engine::Isolation;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::engine::LATEST_CHECKPOINT;
+/// Frees what a killed writer left behind in a file that nobody has open.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("spam");
+/// rshelve::Connection::open(&path, Default::default())?.close()?;
+/// assert_eq!(rshelve::reclaim_file(&path)?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use rshelve_core::engine::reclaim_file;
 /// Verifies a database without opening it.
 ///
 /// ```
@@ -362,16 +372,6 @@ pub use rshelve_core::engine::LATEST_CHECKPOINT;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use rshelve_core::engine::verify_file;
-/// Frees what a killed writer left behind in a file that nobody has open.
-///
-/// ```
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("spam");
-/// rshelve::Connection::open(&path, Default::default())?.close()?;
-/// assert_eq!(rshelve::reclaim_file(&path)?, 0);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub use rshelve_core::engine::reclaim_file;
 #[doc(hidden)]
 #[cfg(feature = "waits")]
 pub use rshelve_core::internals::waited;

@@ -1,12 +1,13 @@
 //! Targets over what `cursor-api` reads from text and bytes: configuration strings, whatever method they
 //! are for, and rows in packed formats. A panic is a finding.
 
+use rshelve::Error;
 use rshelve::config::{
     CursorSettings, Kind, METHODS, Method, OpenSettings, Settings, Spec, TableSettings,
+    TransactionSettings,
 };
 use rshelve::packing::{Format, Value};
 use rshelve::typed::Stored;
-use rshelve::{Error, TransactionSettings};
 
 /// A method, and the string that it is given: it is refused by name, or every option has a value of its type
 /// and in its range, and the same once more says the same.
