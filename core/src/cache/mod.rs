@@ -82,6 +82,9 @@ impl Cache {
     /// on.
     pub fn resize(&self, bytes_max: u64, target_percent: u64, trigger_percent: u64) {
         self.bytes_max.store(bytes_max, Ordering::Relaxed);
+        if let Some(memory) = &self.memory {
+            memory.resize(bytes_max);
+        }
         self.target_bytes.store(bytes_max / 100 * target_percent, Ordering::Relaxed);
         self.trigger_bytes.store(bytes_max / 100 * trigger_percent, Ordering::Relaxed);
         // There may be room now for who waits for it.

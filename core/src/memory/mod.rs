@@ -33,7 +33,7 @@ pub use owned::Owned;
 
 use std::ptr::NonNull;
 
-use crate::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, Padded, thread_number};
 use class::{CLASSES, Class, class_of};
 use region::Region;
@@ -64,6 +64,9 @@ pub struct PageMemory {
     places: Box<[AtomicU32]>,
     /// A leaf of the lock order.
     spans: Mutex<Spans>,
+    /// The cache is too small now: nothing comes here any more. Relaxed: what does all the same is evicted
+    /// like all else.
+    closed: AtomicBool,
     /// What is resident in spans beside live blocks, but for what the threads have not said yet. Relaxed: a
     /// sum that orders nothing.
     slack_bytes: AtomicI64,
@@ -89,8 +92,28 @@ impl PageMemory {
             classes: classes.collect(),
             places: (0..count).map(|_| AtomicU32::new(0)).collect(),
             spans: Mutex::new(Spans::new(count)),
+            closed: AtomicBool::new(false),
             slack_bytes: AtomicI64::new(0),
         }))
+    }
+
+    /// The cache has another size: a small one gets nothing from here any more, and what is free goes back to
+    /// the system.
+    pub fn resize(&self, cache_bytes_max: u64) {
+        let is_small = cache_bytes_max < CACHE_BYTES_LEAST;
+        self.closed.store(is_small, Ordering::Relaxed);
+        for spares in &self.spares {
+            let mut spares = spares.lock();
+            for number in 0..CLASSES {
+                let blocks = spares.take_all(number);
+                self.give_back_to_class(number, blocks);
+            }
+        }
+        let mut spans = self.spans.lock();
+        spans.keep_warm(if is_small { 0 } else { spans::warm_max(cache_bytes_max) });
+        while let Some(span) = spans.cool() {
+            self.empty(span);
+        }
     }
 
     /// What is resident here beside what was handed out, in bytes, to half a megabyte.
@@ -117,7 +140,7 @@ impl PageMemory {
 
     /// A block for `len` bytes, aligned to 64; none when there is no class or no room for it.
     fn take(&self, len: usize) -> Option<NonNull<u8>> {
-        let number = class_of(len)?;
+        let number = class_of(len).filter(|_| !self.closed.load(Ordering::Relaxed))?;
         let mut spares = self.spares().lock();
         let offset = spares.take(number).or_else(|| self.take_from_class(number))?;
         self.note_slack(&mut spares, -(class::block_bytes(number) as i64));
@@ -156,13 +179,20 @@ impl PageMemory {
         let Some(number) = class_of(len) else { return };
         let mut spares = self.spares().lock();
         self.note_slack(&mut spares, class::block_bytes(number) as i64);
-        if spares.put(number, self.region.offset_of(start)) {
-            let place = |span: u32| self.places[span as usize].load(Ordering::Relaxed);
-            let mut class = self.classes[number].lock();
-            for offset in spares.take_half(number) {
-                if let Some(span) = class.give_back(offset, place) {
-                    self.give_back_span(span);
-                }
+        let are_many = spares.put(number, self.region.offset_of(start));
+        if self.closed.load(Ordering::Relaxed) {
+            self.give_back_to_class(number, spares.take_all(number));
+        } else if are_many {
+            self.give_back_to_class(number, spares.take_half(number));
+        }
+    }
+
+    fn give_back_to_class(&self, number: usize, blocks: impl Iterator<Item = usize>) {
+        let place = |span: u32| self.places[span as usize].load(Ordering::Relaxed);
+        let mut class = self.classes[number].lock();
+        for offset in blocks {
+            if let Some(span) = class.give_back(offset, place) {
+                self.give_back_span(span);
             }
         }
     }
@@ -171,9 +201,15 @@ impl PageMemory {
         let mut spans = self.spans.lock();
         if !spans.give_back(span) {
             // Under the lock, so that nobody takes it before it is empty.
-            // SAFETY: no block of the span is alive.
-            unsafe { self.region.empty(span as usize * SPAN_BYTES, SPAN_BYTES) };
-            self.slack_bytes.fetch_sub(SPAN_BYTES as i64, Ordering::Relaxed);
+            self.empty(span);
         }
+    }
+
+    /// Gives the memory of a free span, which is not among the warm ones, back to the system. The lock of
+    /// `spans` is held.
+    fn empty(&self, span: u32) {
+        // SAFETY: no block of the span is alive.
+        unsafe { self.region.empty(span as usize * SPAN_BYTES, SPAN_BYTES) };
+        self.slack_bytes.fetch_sub(SPAN_BYTES as i64, Ordering::Relaxed);
     }
 }

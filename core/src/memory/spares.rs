@@ -34,6 +34,11 @@ impl Spares {
         spares.len() >= (BYTES_MAX / block_bytes(class)).min(BLOCKS_MAX)
     }
 
+    /// All of a class's blocks.
+    pub(super) fn take_all(&mut self, class: usize) -> impl Iterator<Item = usize> {
+        self.classes[class].drain(..)
+    }
+
     /// The half of a class's blocks that was put here first.
     pub(super) fn take_half(&mut self, class: usize) -> impl Iterator<Item = usize> {
         let spares = &mut self.classes[class];

@@ -57,6 +57,21 @@ fn free_spans_beyond_the_warm_ones_leave_the_process() {
 }
 
 #[test]
+fn small_cache_takes_nothing_any_more() {
+    let memory = memory(64);
+    let blocks: Vec<Block> = (0..200).map(|_| Block::new(Some(&memory), 16 << 10)).collect();
+    let kept = Block::new(Some(&memory), 1000);
+    drop(blocks);
+    memory.resize(1 << 20);
+    assert_eq!(slack_bytes(&memory), (SPAN_BYTES - kept.bytes_len()) as i64);
+    assert!(!memory.holds(Block::new(Some(&memory), 1000).start()));
+    drop(kept);
+    assert_eq!(slack_bytes(&memory), 0);
+    memory.resize(CACHE_BYTES_LEAST);
+    assert!(memory.holds(Block::new(Some(&memory), 1000).start()));
+}
+
+#[test]
 fn values_end_where_they_lie() {
     let memory = memory(4);
     let counted = Arc::new(());

@@ -90,6 +90,16 @@ pub struct CheckpointReport {
 
 impl CheckpointReport {
     /// The rows of all tables.
+    ///
+    /// ```
+    /// use rshelve_core::engine::Engine;
+    /// # let folder = tempfile::tempdir()?;
+    /// let engine = Engine::open(&folder.path().join("spam"), Default::default())?;
+    /// engine.checkpoint_named("monday")?;
+    /// let report = engine.verify(&mut |_| Ok(()))?;
+    /// assert_eq!(report.checkpoints[0].rows(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows_found).sum()
     }

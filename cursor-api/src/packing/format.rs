@@ -70,6 +70,13 @@ impl Format {
 
     /// The most bytes that the columns with a size may take in all: a row of them is filled up to it,
     /// however short its values are.
+    ///
+    /// ```
+    /// use rshelve::packing::Format;
+    /// let most = Format::SIZED_BYTES_MAX / (1 << 15);
+    /// assert!("32768s".repeat(most).parse::<Format>().is_ok());
+    /// assert!("32768s".repeat(most + 1).parse::<Format>().is_err());
+    /// ```
     pub const SIZED_BYTES_MAX: usize = 16 << 20;
 
     /// The format's columns, in order; padding is one.

@@ -274,6 +274,10 @@ assert_eq!(cursor.value(&session)?, b"1");"#)]
 
     /// What it is over, for who compares keys of cursors of different sessions: equal for cursors of the
     /// same table, or of the same table in the same checkpoint.
+    ///
+    #[doc = state_example!(r#"let other = session.open_cursor("stock", &CursorOptions::new())?;
+assert!(cursor.object() == other.object());
+other.close(&mut session)?;"#)]
     pub fn object(&self) -> impl PartialEq + Send + use<> {
         (self.name.clone(), self.table.as_ref().map(Source::id))
     }
@@ -295,6 +299,12 @@ other.close(&mut session)?;"#)]
 
     /// Whether its key is that of another cursor of the same table. Cursors that cannot be compared can
     /// be asked this.
+    ///
+    #[doc = state_example!(r#"let mut other = session.open_cursor("stock", &CursorOptions::new())?;
+cursor.next(&mut session)?;
+other.set_key(b"b");
+assert!(!cursor.equals(&other, &session)?);
+other.close(&mut session)?;"#)]
     ///
     /// # Errors
     /// As [`compare`](Self::compare).
@@ -355,6 +365,10 @@ cursor.close(&mut session)?; // the session's snapshot goes with its last cursor
     }
 
     /// Goes to no record, without key and value; the bounds stay.
+    ///
+    #[doc = state_example!(r#"cursor.next(&mut session)?;
+cursor.leave(&mut session);
+assert!(!cursor.is_placed() && cursor.key(&session).is_err());"#)]
     pub fn leave(&mut self, session: &mut SessionState) {
         self.catch_up();
         self.long_value.take();
