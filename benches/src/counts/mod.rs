@@ -2,7 +2,7 @@
 //! machine and on a quiet one, so that a regression shows anywhere.
 //!
 //! The program runs itself under valgrind, once per operation. Callgrind counts only while the thread
-//! is inside [`operations::counted`], so that neither the setting up nor the engine's own threads are
+//! is inside `operations::counted`, so that neither the setting up nor the engine's own threads are
 //! counted. What it counts is set beside the baseline in `counts.txt`; nothing here ever fails for a
 //! difference. Another processor may take another path through a checksum; a few percent mean little.
 

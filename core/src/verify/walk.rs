@@ -68,8 +68,7 @@ impl<'w, 'p> Walk<'w, 'p> {
     }
 
     /// Calls the progress function a last time, and returns how far the walks are.
-    pub(super) fn finish(mut self) -> Result<Progress> {
-        self.progress.table = None;
+    pub(super) fn finish(self) -> Result<Progress> {
         (self.on_progress)(&self.progress)?;
         Ok(self.progress)
     }

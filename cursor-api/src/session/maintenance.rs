@@ -25,7 +25,7 @@ impl Session {
     }
 
     /// Takes a checkpoint that is kept under `name`, in place of any of that name, until it is
-    /// [dropped](Self::drop_checkpoints). Cursors opened with [`CursorOptions::checkpoint`] read it.
+    /// [dropped](Self::drop_checkpoints). Cursors opened with [`CursorOptions::checkpoint`](crate::CursorOptions::checkpoint) read it.
     ///
     /// ```
     /// use rshelve::CursorOptions;
