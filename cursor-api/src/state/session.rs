@@ -215,6 +215,14 @@ session.report("closing a cursor", &Error::NotFound);"#)]
         self.placed += 1;
     }
 
+    /// A write was refused because the isolation only reads. It was an operation all the same: cursors that
+    /// are on records go on with what was committed when it came.
+    pub(crate) fn write_refused(&mut self) {
+        if self.placed > 0 && self.core.refuse_weak().is_err() {
+            self.core.hold_view();
+        }
+    }
+
     /// A cursor looked for a record and came to none. The snapshot that it looked in is not kept for
     /// it: the next read sees what is committed then.
     pub(crate) fn nothing_found(&mut self) {

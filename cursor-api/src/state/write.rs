@@ -151,6 +151,7 @@ assert_eq!(cursor.key(&session)?, b"b", "it went on from its place");"#)]
         let key = self.take_key(session)?;
         let outcome = self.remove_row(session, &key);
         self.give_back_key(key);
+        note_refusal(session, &outcome);
         match &outcome {
             // It was on the record, and stays where that was.
             Ok(()) if self.key_is == Held::There => self.value_is = Held::No,
@@ -265,6 +266,7 @@ assert_eq!(stock.get(b"a")?.as_deref(), Some(&b"123"[..]));"#)]
             self.stand_on(session, &key);
         });
         self.give_back_key(key);
+        note_refusal(session, &outcome);
         outcome.inspect_err(|error| note_failure(session, error))
     }
 
@@ -321,6 +323,14 @@ assert_eq!(stock.get(b"a")?.as_deref(), Some(&b"123"[..]));"#)]
         } else {
             Err(requires("value"))
         };
+        note_refusal(session, &outcome);
         outcome.inspect_err(|error| note_failure(session, error))
+    }
+}
+
+/// A write that the isolation refused was an operation of the session all the same.
+fn note_refusal(session: &mut SessionState, outcome: &Result<()>) {
+    if matches!(outcome, Err(Error::Unsupported { .. })) {
+        session.write_refused();
     }
 }

@@ -54,6 +54,25 @@ fn row_17_weaker_isolation_only_reads() {
     assert_eq!(reader.get("x"), None);
 }
 
+/// Row 17: a write that is refused is an operation: while a cursor is on a record, what read-committed sees
+/// is what was committed when the write was refused.
+#[test]
+fn row_17_refused_write_takes_the_view_that_cursors_on_records_hold() {
+    let world = World::holding(&["a"]);
+    let (reader, writer) = (&mut world.session(), &mut world.session());
+    let mut place = reader.cursor();
+    reader.begin_with(Isolation::ReadCommitted);
+    place.next(reader).unwrap();
+    reader.commit().unwrap();
+    reader.begin_with(Isolation::ReadCommitted);
+    assert_eq!(code(reader.put("x", "x")), Code::ENOTSUP);
+    writer.put("b", "b").unwrap();
+    assert_eq!(reader.get("b"), None);
+    place.reset(reader);
+    assert_eq!(reader.get("b").as_deref(), Some("b"));
+    reader.commit().unwrap();
+}
+
 /// Row 18: the second writer of a key gets ROLLBACK at once, whichever way it writes.
 #[test]
 fn row_18_first_writer_wins() {

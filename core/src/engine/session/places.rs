@@ -131,9 +131,7 @@ impl Session {
         go: impl FnOnce(&mut Position, &ReadView<'_>) -> Result<R>,
     ) -> Result<R> {
         self.inner.check_open()?;
-        if self.transaction.is_none() && self.snapshot.is_none() {
-            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
-        }
+        self.hold_view();
         let outcome = if self.weak() == Some(Isolation::ReadUncommitted) {
             go(at, &ReadView { snapshot: &Snapshot::everything(), own: None })
         } else {
@@ -155,6 +153,14 @@ impl Session {
     pub fn retake_snapshot(&mut self) {
         if self.snapshot.is_some() {
             self.release_snapshot();
+            self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
+        }
+    }
+
+    /// Reads that have no transaction's snapshot go on with what is committed now, unless they have a
+    /// snapshot already.
+    pub fn hold_view(&mut self) {
+        if self.transaction.is_none() && self.snapshot.is_none() {
             self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
         }
     }
