@@ -359,7 +359,11 @@ cursor.close(&mut session)?; // the session's snapshot goes with its last cursor
     pub(crate) fn finish(&mut self, session: &mut SessionState) -> Result<()> {
         self.leave(session);
         match &self.table {
-            Some(_) if self.mode == Mode::Bulk => self.bulk.finish(),
+            Some(_) if self.mode == Mode::Bulk => {
+                let finished = self.bulk.finish();
+                session.schema_changed();
+                finished
+            }
             _ => Ok(()),
         }
     }

@@ -215,6 +215,14 @@ session.report("closing a cursor", &Error::NotFound);"#)]
         self.placed += 1;
     }
 
+    /// The session created, filled or dropped a table: outside a transaction, what its cursors see is what is
+    /// committed when one of them moves next.
+    pub(crate) fn schema_changed(&mut self) {
+        if !self.in_transaction() {
+            self.core.release_snapshot();
+        }
+    }
+
     /// A write was refused because the isolation only reads. It was an operation all the same: cursors that
     /// are on records go on with what was committed when it came.
     pub(crate) fn write_refused(&mut self) {

@@ -73,6 +73,26 @@ fn row_17_refused_write_takes_the_view_that_cursors_on_records_hold() {
     reader.commit().unwrap();
 }
 
+/// Row 17: outside a transaction, a session that creates or drops a table sees what is committed then,
+/// though its cursors are on records.
+#[test]
+fn row_17_change_of_the_schema_is_a_new_view() {
+    let world = World::holding(&["a"]);
+    let (reader, writer) = (&mut world.session(), &mut world.session());
+    let mut place = reader.cursor();
+    place.next(reader).unwrap();
+    for (key, create) in [("b", true), ("c", false)] {
+        writer.put(key, key).unwrap();
+        assert_eq!(reader.get(key), None, "{key}");
+        if create {
+            reader.state.create("other", &Default::default(), true).unwrap();
+        } else {
+            reader.state.drop_table("other").unwrap();
+        }
+        assert_eq!(place.next(reader).unwrap(), key);
+    }
+}
+
 /// Row 18: the second writer of a key gets ROLLBACK at once, whichever way it writes.
 #[test]
 fn row_18_first_writer_wins() {

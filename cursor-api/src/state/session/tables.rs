@@ -24,11 +24,16 @@ assert!(matches!(again, Err(Error::Exists { .. })));"#)]
         created.inspect_err(|error| note_failure(self, error))
     }
 
-    fn try_create(&self, name: &str, options: &TableOptions, exclusive: bool) -> Result<()> {
-        if exclusive && self.engine.table(name).is_ok() {
+    fn try_create(&mut self, name: &str, options: &TableOptions, exclusive: bool) -> Result<()> {
+        let is_there = self.engine.table(name).is_ok();
+        if exclusive && is_there {
             return Err(Error::Exists { what: format!("table {name:?}") });
         }
-        self.engine.create_table(name, options).map(|_| ())
+        self.engine.create_table(name, options)?;
+        if !is_there {
+            self.schema_changed();
+        }
+        Ok(())
     }
 
     /// Drops table `name` and all that is in it.
@@ -41,7 +46,9 @@ assert!(matches!(session.drop_table("guests"), Err(Error::Missing { .. })));"#)]
     /// [`Error::Busy`] while a cursor or handle on it is open, [`Error::Missing`]; what reading and
     /// writing gives.
     pub fn drop_table(&mut self, name: &str) -> Result<()> {
-        self.engine.drop_table(name).inspect_err(|_| self.note_failure())
+        self.engine.drop_table(name).inspect_err(|_| self.note_failure())?;
+        self.schema_changed();
+        Ok(())
     }
 
     /// Removes every row from the key of `start` to that of `stop`, both included; without one, from
