@@ -49,6 +49,10 @@ class Difference(Exception):
     """The two did not do the same, and the contract does not say why."""
 
 
+class Aborted(Exception):
+    """WiredTiger's debug build failed an assertion of its own, and there is nothing to compare with."""
+
+
 class Driver:
     """Both sides, and the program that runs on them."""
 
@@ -77,6 +81,11 @@ class Driver:
         self.kinds: Counter[str] = Counter()
         self.log: list[str] = []
 
+    def follow(self, before: Driver) -> None:
+        """Count on from where another one ended."""
+        self.operations, self.programs = before.operations, before.programs
+        self.named_counts, self.kinds = before.named_counts, before.kinds
+
     def stop(self) -> None:
         for side in self.sides:
             side.stop()
@@ -103,8 +112,11 @@ class Driver:
         except EOFError:
             side.process.wait()
             which = "rshelve.wt" if side is self.sides[0] else "WiredTiger"
+            said = side.said.read_text()
+            if which == "WiredTiger" and "WiredTiger assertion failed" in said:
+                raise Aborted(f"{json.dumps(operation)}: {said[-300:]}") from None
             self.log.append(f"{json.dumps(operation)} -> {which} ended ({side.process.returncode})")
-            self.log.append(side.said.read_text()[-1000:])
+            self.log.append(said[-1000:])
             self.differ(operation)
 
     def same(self, *operation: Any) -> list[Any]:
@@ -721,16 +733,29 @@ class Driver:
 
 
 def run(python: str, seed: int, operations: int, module: str = "rshelve.wt") -> Driver:
-    """Run programs until so many operations have been done, of `module` against WiredTiger."""
-    with tempfile.TemporaryDirectory() as folder:
-        driver = Driver(python, folder, seed, module)
-        try:
-            while driver.operations < operations:
-                driver.program(min(OPERATIONS_PER_PROGRAM, operations))
-        finally:
-            driver.stop()
-            shutil.rmtree(folder, ignore_errors=True)
-    return driver
+    """Run programs until so many operations have been done, of `module` against WiredTiger.
+
+    Where WiredTiger's debug build fails an assertion of its own, both sides begin anew with a seed made of this
+    one, and it is counted.
+    """
+    done, before = 0, None
+    while True:
+        with tempfile.TemporaryDirectory() as folder:
+            driver = Driver(python, folder, seed, module)
+            if before is not None:
+                driver.follow(before)
+            try:
+                while driver.operations < operations:
+                    driver.program(min(OPERATIONS_PER_PROGRAM, operations))
+                return driver
+            except Aborted as aborted:
+                print(f"seed {seed}: WiredTiger failed an assertion of its own after"
+                      f" {driver.operations - done} operations: {aborted}", file=sys.stderr)
+                driver.named_counts["WiredTiger failed an assertion of its own"] += 1
+                done, before, seed = driver.operations, driver, seed + 1_000_000
+            finally:
+                driver.stop()
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> int:
