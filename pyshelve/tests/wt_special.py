@@ -97,6 +97,8 @@ def bulk_call(driver: Driver, model: SessionModel, uri: str) -> None:
             driver.names("row 12: others may open the table while it is filled")
             if ours == ["is", None]:
                 driver.only(0, "close_cursor", TWIN)
+                # A bulk cursor that was opened is a new view of its session; theirs was refused.
+                driver.level_all(other)
 
 
 # Random cursors: row 12.
