@@ -81,8 +81,8 @@ impl Cache {
     /// percentage of that, and threads help above the second. What is too much leaves as eviction goes
     /// on.
     pub fn resize(&self, bytes_max: u64, target_percent: u64, trigger_percent: u64) {
-        self.bytes_max.store(bytes_max, Ordering::Relaxed);
-        if let Some(memory) = &self.memory {
+        let before = self.bytes_max.swap(bytes_max, Ordering::Relaxed);
+        if let Some(memory) = self.memory.as_ref().filter(|_| before != bytes_max) {
             memory.resize(bytes_max);
         }
         self.target_bytes.store(bytes_max / 100 * target_percent, Ordering::Relaxed);

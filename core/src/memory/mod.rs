@@ -33,6 +33,8 @@ pub use owned::Owned;
 
 use std::ptr::NonNull;
 
+use smallvec::SmallVec;
+
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, Padded, thread_number};
 use class::{CLASSES, Class, class_of};
@@ -46,6 +48,10 @@ const SPAN_BYTES: usize = 128 << 10;
 /// The least size of a cache whose pages lie here: below, what spans have to spare would weigh too much.
 pub const CACHE_BYTES_LEAST: u64 = 64 << 20;
 
+/// So many bytes come from the global allocator first: the system clears a whole huge page when it is
+/// touched, which would take longer than all else that opening a small database does.
+const EARLY_BYTES: i64 = 1 << 20;
+
 /// Into how many parts the spares are parted: threads whose numbers agree in this share one.
 const SHARDS: usize = 8;
 
@@ -58,12 +64,14 @@ pub struct PageMemory {
     region: Region,
     /// Of threads by their numbers. Locked before `classes`.
     spares: Box<[Padded<Mutex<Spares>>]>,
-    /// Locked before `spans`.
+    /// Nothing is locked under one but `spans`, to take a span.
     classes: Box<[Padded<Mutex<Class>>]>,
     /// Of each span, its number among its class's. Written and read under its class's lock.
     places: Box<[AtomicU32]>,
     /// A leaf of the lock order.
     spans: Mutex<Spans>,
+    /// What still comes from the global allocator. Relaxed, and read alone once it is used up.
+    early_bytes: AtomicI64,
     /// The cache is too small now: nothing comes here any more. Relaxed: what does all the same is evicted
     /// like all else.
     closed: AtomicBool,
@@ -80,10 +88,10 @@ impl PageMemory {
         }
         // An eighth more, for spans that are not full; what does not fit goes elsewhere.
         let bytes = usize::try_from(cache_bytes_max + cache_bytes_max / 8).ok()?;
-        Self::with_spans(u32::try_from(bytes.div_ceil(SPAN_BYTES)).ok()?)
+        Self::with_spans(u32::try_from(bytes.div_ceil(SPAN_BYTES)).ok()?, EARLY_BYTES)
     }
 
-    fn with_spans(count: u32) -> Option<Arc<Self>> {
+    fn with_spans(count: u32, early_bytes: i64) -> Option<Arc<Self>> {
         let region = Region::reserve(count as usize * SPAN_BYTES)?;
         let classes = (0..CLASSES).map(|class| Padded(Mutex::new(Class::new(class))));
         Some(Arc::new(Self {
@@ -92,6 +100,7 @@ impl PageMemory {
             classes: classes.collect(),
             places: (0..count).map(|_| AtomicU32::new(0)).collect(),
             spans: Mutex::new(Spans::new(count)),
+            early_bytes: AtomicI64::new(early_bytes),
             closed: AtomicBool::new(false),
             slack_bytes: AtomicI64::new(0),
         }))
@@ -109,11 +118,9 @@ impl PageMemory {
                 self.give_back_to_class(number, blocks);
             }
         }
-        let mut spans = self.spans.lock();
-        spans.keep_warm(if is_small { 0 } else { spans::warm_max(cache_bytes_max) });
-        while let Some(span) = spans.cool() {
-            self.empty(span);
-        }
+        let warm_max = if is_small { 0 } else { spans::warm_max(cache_bytes_max) };
+        let surplus = self.spans.lock().keep_warm(warm_max);
+        surplus.into_iter().for_each(|span| self.give_to_system(span));
     }
 
     /// What is resident here beside what was handed out, in bytes, to half a megabyte.
@@ -140,11 +147,18 @@ impl PageMemory {
 
     /// A block for `len` bytes, aligned to 64; none when there is no class or no room for it.
     fn take(&self, len: usize) -> Option<NonNull<u8>> {
-        let number = class_of(len).filter(|_| !self.closed.load(Ordering::Relaxed))?;
+        let number = class_of(len).filter(|_| self.is_open(len))?;
         let mut spares = self.spares().lock();
         let offset = spares.take(number).or_else(|| self.take_from_class(number))?;
         self.note_slack(&mut spares, -(class::block_bytes(number) as i64));
         Some(self.region.at(offset))
+    }
+
+    /// Whether a block of `len` bytes may come from here.
+    fn is_open(&self, len: usize) -> bool {
+        let is_early = self.early_bytes.load(Ordering::Relaxed) > 0
+            && self.early_bytes.fetch_sub(len as i64, Ordering::Relaxed) > 0;
+        !is_early && !self.closed.load(Ordering::Relaxed)
     }
 
     fn take_from_class(&self, number: usize) -> Option<usize> {
@@ -190,26 +204,26 @@ impl PageMemory {
     fn give_back_to_class(&self, number: usize, blocks: impl Iterator<Item = usize>) {
         let place = |span: u32| self.places[span as usize].load(Ordering::Relaxed);
         let mut class = self.classes[number].lock();
-        for offset in blocks {
-            if let Some(span) = class.give_back(offset, place) {
-                self.give_back_span(span);
-            }
-        }
+        let free: SmallVec<[u32; 4]> =
+            blocks.filter_map(|offset| class.give_back(offset, place)).collect();
+        drop(class);
+        // Without the class's lock: the system may take its time.
+        free.into_iter().for_each(|span| self.give_back_span(span));
     }
 
     fn give_back_span(&self, span: u32) {
-        let mut spans = self.spans.lock();
-        if !spans.give_back(span) {
-            // Under the lock, so that nobody takes it before it is empty.
-            self.empty(span);
+        if !self.spans.lock().keep(span) {
+            self.give_to_system(span);
         }
     }
 
-    /// Gives the memory of a free span, which is not among the warm ones, back to the system. The lock of
-    /// `spans` is held.
-    fn empty(&self, span: u32) {
-        // SAFETY: no block of the span is alive.
-        unsafe { self.region.empty(span as usize * SPAN_BYTES, SPAN_BYTES) };
-        self.slack_bytes.fetch_sub(SPAN_BYTES as i64, Ordering::Relaxed);
+    /// Gives the memory of a free span, which is on no list, back to the system.
+    fn give_to_system(&self, span: u32) {
+        // SAFETY: no block of the span is alive, and nobody finds it to take one.
+        let is_gone = unsafe { self.region.empty(span as usize * SPAN_BYTES, SPAN_BYTES) };
+        if is_gone {
+            self.slack_bytes.fetch_sub(SPAN_BYTES as i64, Ordering::Relaxed);
+        }
+        self.spans.lock().put(span, is_gone);
     }
 }

@@ -49,16 +49,14 @@ impl Region {
         address.addr().get() - self.base().addr().get()
     }
 
-    /// Gives the memory of a part back to the system; it is zeros when it is touched again.
+    /// Gives the memory of a part back to the system; it is zeros when it is touched again. False when the
+    /// system refuses, as for memory that the program has locked: then it stays.
     ///
     /// # Safety
     /// 1. Nobody holds anything in it.
-    pub(super) unsafe fn empty(&self, offset: usize, len_bytes: usize) {
+    pub(super) unsafe fn empty(&self, offset: usize, len_bytes: usize) -> bool {
         let at = self.skip_bytes + offset;
         // SAFETY: (1) is the caller's: what was there is lost.
-        let outcome =
-            unsafe { self.raw.unchecked_advise_range(UncheckedAdvice::DontNeed, at, len_bytes) };
-        // Advice that is refused leaves the memory resident, and nothing else.
-        drop(outcome);
+        unsafe { self.raw.unchecked_advise_range(UncheckedAdvice::DontNeed, at, len_bytes) }.is_ok()
     }
 }

@@ -43,29 +43,24 @@ impl Spans {
         Some((cold, false))
     }
 
-    /// Sets how many free spans stay resident.
-    pub(super) fn keep_warm(&mut self, warm_max: usize) {
+    /// Sets how many free spans stay resident; takes those out that are too many.
+    pub(super) fn keep_warm(&mut self, warm_max: usize) -> Vec<u32> {
         self.warm_max = warm_max;
+        self.warm.split_off(warm_max.min(self.warm.len()))
     }
 
-    /// A span that was warm and is one too many; its memory must be given back to the system.
-    pub(super) fn cool(&mut self) -> Option<u32> {
-        if self.warm.len() <= self.warm_max {
-            return None;
+    /// Takes a free span back, if it may stay resident; else it is nobody's, and to be given back to the
+    /// system and then [`put`](Self::put) here.
+    pub(super) fn keep(&mut self, span: u32) -> bool {
+        let is_room = self.warm.len() < self.warm_max;
+        if is_room {
+            self.warm.push(span);
         }
-        let span = self.warm.pop()?;
-        self.cold.push(span);
-        Some(span)
+        is_room
     }
 
-    /// Takes a span back; false when its memory must be given back to the system.
-    pub(super) fn give_back(&mut self, span: u32) -> bool {
-        let is_warm = self.warm.len() < self.warm_max;
-        if is_warm {
-            self.warm.push(span)
-        } else {
-            self.cold.push(span)
-        }
-        is_warm
+    /// Takes a free span back whose memory is gone, or could not be given back.
+    pub(super) fn put(&mut self, span: u32, is_gone: bool) {
+        if is_gone { self.cold.push(span) } else { self.warm.push(span) }
     }
 }

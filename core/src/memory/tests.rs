@@ -8,7 +8,7 @@ use super::class::{CLASSES, block_bytes, class_of};
 use super::*;
 
 fn memory(spans: u32) -> Arc<PageMemory> {
-    PageMemory::with_spans(spans).expect("a small reservation")
+    PageMemory::with_spans(spans, 0).expect("a small reservation")
 }
 
 /// What is resident and not handed out, to the byte.
@@ -31,6 +31,17 @@ fn classes_ascend_and_fit() {
 #[test]
 fn small_caches_lie_elsewhere() {
     assert!(PageMemory::reserve(CACHE_BYTES_LEAST - 1).is_none());
+}
+
+#[test]
+fn small_database_touches_no_huge_page() {
+    let memory = PageMemory::with_spans(4, 10_000).expect("a small reservation");
+    let placed = |len| memory.holds(Block::new(Some(&memory), len).start());
+    assert_eq!(
+        [placed(4000), placed(4000), placed(4000), placed(4000)],
+        [false, false, false, true]
+    );
+    assert_eq!(slack_bytes(&memory), SPAN_BYTES as i64);
 }
 
 #[test]

@@ -50,6 +50,14 @@ struct RetireList {
     fresh_bytes: usize,
 }
 
+impl RetireList {
+    /// Takes everything out, for a scan.
+    fn take(&mut self) -> Vec<Retired> {
+        (self.fresh_count, self.fresh_bytes) = (0, 0);
+        mem::take(&mut self.objects)
+    }
+}
+
 /// An object that no word leads to any more.
 struct Retired {
     object: NonNull<()>,
@@ -111,7 +119,7 @@ impl HazardDomain {
     ) {
         // Relaxed: a statistic. Added before the object can be freed, so it never goes below 0.
         self.retired_bytes.fetch_add(size_bytes, Ordering::Relaxed);
-        let own = &self.retired[thread_number() % self.retired.len()];
+        let own = self.own_list();
         let due = {
             let mut list = own.lock();
             list.objects.push(Retired { object, size_bytes, drop_fn });
@@ -120,23 +128,34 @@ impl HazardDomain {
             list.fresh_count >= SCAN_COUNT || list.fresh_bytes >= self.scan_bytes
         };
         if due {
-            self.reclaim_list(own);
+            // Taken in a statement of its own, so that the lock is not held when objects are freed.
+            let objects = own.lock().take();
+            self.free_unheld(objects, own);
         }
     }
 
     /// Frees now what was retired and no slot names; returns how many bytes that were. What
     /// another thread's scan has in hand meanwhile is left to that scan.
     pub fn reclaim(&self) -> usize {
-        self.retired.iter().map(|list| self.reclaim_list(list)).sum()
+        // One scan, with its fence on every processor, for all lists.
+        let mut objects = Vec::new();
+        for list in &self.retired {
+            let mut taken = list.lock().take();
+            match objects.is_empty() {
+                true => objects = taken,
+                false => objects.append(&mut taken),
+            }
+        }
+        self.free_unheld(objects, self.own_list())
     }
 
-    fn reclaim_list(&self, list: &Mutex<RetireList>) -> usize {
-        let mut objects = {
-            let mut list = list.lock();
-            list.fresh_count = 0;
-            list.fresh_bytes = 0;
-            mem::take(&mut list.objects)
-        };
+    /// The list of the calling thread.
+    fn own_list(&self) -> &Mutex<RetireList> {
+        &self.retired[thread_number() % self.retired.len()]
+    }
+
+    /// Frees those of `objects` that no slot names, and puts the others into `list`.
+    fn free_unheld(&self, mut objects: Vec<Retired>, list: &Mutex<RetireList>) -> usize {
         if objects.is_empty() {
             return 0;
         }
@@ -157,14 +176,12 @@ impl HazardDomain {
         }
         // Relaxed: a statistic.
         self.retired_bytes.fetch_sub(freed_bytes, Ordering::Relaxed);
-        if objects.capacity() != 0 {
-            let mut list = list.lock();
-            // The longer one stays, so that a list in steady state allocates nothing.
-            if list.objects.capacity() < objects.capacity() {
-                mem::swap(&mut list.objects, &mut objects);
-            }
-            list.objects.append(&mut objects);
+        let mut list = list.lock();
+        // The longer one stays, so that a list in steady state allocates nothing.
+        if list.objects.capacity() < objects.capacity() {
+            mem::swap(&mut list.objects, &mut objects);
         }
+        list.objects.append(&mut objects);
         freed_bytes
     }
 

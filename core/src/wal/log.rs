@@ -15,11 +15,11 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::{DatabaseId, Lsn};
 use crate::base::options::Durability;
 use crate::io::{Storage, SyncPoint};
-use crate::sync::Mutex;
 use crate::sync::atomic::{
     AtomicBool,
     Ordering::{AcqRel, Release},
 };
+use crate::sync::{Mutex, MutexGuard};
 use crate::wal::active::{Active, Place};
 use crate::wal::positions::{Positions, Ticket};
 use crate::wal::record::{
@@ -386,16 +386,19 @@ impl Log {
         self.positions.check().map_or_else(failed, |()| Error::Closed { what: "the log" })
     }
 
-    /// Reserves the positions of a record, in the next segment if the current one is full.
+    /// Reserves the positions of a record, in the next segment if the current one is full. With it comes
+    /// the lock that hands out positions, where the record is to be copied before the next one is
+    /// handed out: nobody has to wait then for it to be filled.
     #[inline]
-    fn reserve(&self, size_bytes: u64) -> Result<Place<'_>> {
-        {
-            let mut active = self.active.lock();
-            if active.fits(&self.positions, size_bytes) && !active.closed {
-                return Ok(active.place(&self.positions, size_bytes));
-            }
+    fn reserve(&self, size_bytes: u64) -> Result<(Place<'_>, Option<MutexGuard<'_, Active>>)> {
+        let mut active = self.active.lock();
+        if active.fits(&self.positions, size_bytes) && !active.closed {
+            let in_turn = size_bytes <= COPIED_IN_TURN_BYTES_MAX && active.is_mapped();
+            let place = active.place(&self.positions, size_bytes);
+            return Ok((place, in_turn.then_some(active)));
         }
-        self.reserve_in_next(size_bytes)
+        drop(active);
+        Ok((self.reserve_in_next(size_bytes)?, None))
     }
 
     #[cold]
@@ -463,30 +466,17 @@ impl Log {
         };
         self.positions.check().map_err(failed)?;
         let payload_sum = self.seed.sum(parts);
-        let size_bytes = record_bytes(payload_bytes);
-        let copy = |place: Place<'_>| -> Result<_> {
-            let (position, end) = (place.reserved.start(), place.reserved.end());
-            let (synced, half_full) = (self.positions.synced(), place.half_full);
-            let header = RecordHeader { len, position, synced, epoch: self.epoch, kind };
-            self.write(place, &header.encode(payload_sum), parts)?;
-            Ok((Written { position, end }, half_full))
-        };
-        let (written, half_full) = if size_bytes <= COPIED_IN_TURN_BYTES_MAX {
-            let mut active = self.active.lock();
-            if active.fits(&self.positions, size_bytes) && !active.closed && active.is_mapped() {
-                // Copied before the next one is handed out: nobody has to wait for it to be filled.
-                copy(active.place(&self.positions, size_bytes))?
-            } else {
-                drop(active);
-                copy(self.reserve(size_bytes)?)?
-            }
-        } else {
-            copy(self.reserve(size_bytes)?)?
-        };
+        let (place, turn) = self.reserve(record_bytes(payload_bytes))?;
+        let (position, end) = (place.reserved.start(), place.reserved.end());
+        let synced = self.positions.synced();
+        let header = RecordHeader { len, position, synced, epoch: self.epoch, kind };
+        let half_full = place.half_full;
+        self.write(place, &header.encode(payload_sum), parts)?;
+        drop(turn);
         if half_full {
             self.half_full();
         }
-        Ok(written)
+        Ok(Written { position, end })
     }
 
     #[cold]

@@ -190,13 +190,13 @@ impl Window {
         self.end
     }
 
-    /// Where a position lies in the file.
-    #[inline]
     /// Whether records are copied into it, not written.
     pub fn is_mapped(&self) -> bool {
         self.map.is_some()
     }
 
+    /// Where a position lies in the file.
+    #[inline]
     fn file_offset(&self, position: Lsn) -> u64 {
         position.0 - self.segment.header.start.0 + HEADER_BYTES
     }

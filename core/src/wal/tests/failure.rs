@@ -217,6 +217,23 @@ fn commit_does_not_return_in_front_of_a_gap() {
     });
 }
 
+/// A short record is copied under the lock that hands out positions: if its thread dies there, the log fails,
+/// and nobody hangs.
+#[test]
+fn panic_in_a_copy_in_turn_fails_the_log_and_hangs_nobody() {
+    let folder = Arc::new(MemoryFolder::default());
+    let log = small(&folder);
+    commit_all(&log, 0..1);
+    let dies = Hook(Arc::new(|| panic!("planted")));
+    *folder.knobs.on_store.lock().unwrap() = Some((b"dies".to_vec(), dies));
+    std::thread::scope(|scope| {
+        assert!(scope.spawn(|| commit(&log, b"dies")).join().is_err());
+        let after = scope.spawn(|| commit(&log, b"after")).join().expect("no panic");
+        assert!(matches!(after, Err(Error::Failed { .. })), "{after:?}");
+    });
+    assert_eq!(read(&folder.killed(), Lsn(0), 1).unwrap().0.len(), 1);
+}
+
 #[test]
 fn kill_loses_nothing_that_was_acknowledged() {
     const THREADS: u64 = 4;
