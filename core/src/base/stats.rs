@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that only grows.
+use crate::sync::Sharded;
+
+/// A number that only grows: the sum of what each group of threads counted.
 #[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+pub struct Counter(Sharded<AtomicU64>);
 
 impl Counter {
     /// One more.
@@ -16,12 +18,12 @@ impl Counter {
     /// `count` more.
     #[inline]
     pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Relaxed);
+        self.0.own().fetch_add(count, Relaxed);
     }
 
     /// The sum so far.
     pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.0.iter().map(|part| part.load(Relaxed)).sum()
     }
 }
 

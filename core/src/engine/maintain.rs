@@ -104,7 +104,7 @@ impl Inner {
     /// Moves eviction's clock by one step; not beside or after a close, because the file may be
     /// another process's to write then.
     pub(super) fn evict_step(&self) -> Result<Step> {
-        let Some(_gate) = self.gate.try_read().filter(|gate| !**gate) else {
+        let Some(_gate) = self.gate.try_enter() else {
             return Ok(Step { evicted: 0, went_round: true });
         };
         // The catalog's lock keeps the trees from being dropped.
@@ -193,13 +193,10 @@ impl Inner {
 
     /// See [`super::Engine::close`].
     pub(super) fn close(&self) -> Result<()> {
-        let mut gate = self.gate.write();
-        if std::mem::replace(&mut *gate, true) {
+        // Release: pairs with the Acquire loads in `check_open` and `is_closed`.
+        if !self.gate.close(|| self.closed.store(true, Ordering::Release)) {
             return Ok(());
         }
-        // Release: pairs with the Acquire loads in `check_open` and `is_closed`.
-        self.closed.store(true, Ordering::Release);
-        drop(gate);
         let writable = self.options.mode != OpenMode::ReadOnly;
         let outcome = if writable { self.close_files() } else { Ok(()) };
         let released = match self.lock.lock().take() {

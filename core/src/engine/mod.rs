@@ -13,6 +13,7 @@ mod checkpoints;
 mod compact;
 mod edges;
 mod events;
+mod gate;
 #[cfg(feature = "internals")]
 mod internals;
 mod maintain;
@@ -71,9 +72,7 @@ pub(crate) struct Inner {
     failure: Arc<Failure>,
     guard: ForkGuard,
     next_table: AtomicU32,
-    /// Held by each write from its first version to its commit, and by `close` for good. True once the
-    /// database is closed.
-    gate: RwLock<bool>,
+    gate: gate::Gate,
     /// The same for those who only read: they need not be waited for.
     closed: AtomicBool,
     /// One checkpoint, or drop of a table, at a time. Counts the checkpoints.
@@ -241,9 +240,8 @@ impl Inner {
 
     /// Keeps the database from being closed while a write is under way.
     #[inline]
-    fn enter(&self) -> Result<impl std::ops::Deref<Target = bool>> {
-        let gate = self.gate.read();
-        if *gate { Err(Error::Closed { what: "the database" }) } else { Ok(gate) }
+    fn enter(&self) -> Result<gate::Entered<'_>> {
+        self.gate.enter().ok_or(Error::Closed { what: "the database" })
     }
 
     fn next_table(&self) -> TableId {

@@ -7,6 +7,7 @@ use super::background;
 use super::bell::Bell;
 use super::catalog::Catalog;
 use super::check::{LostSpace, lost_space};
+use super::gate::Gate;
 use super::replay::Replay;
 use super::{Closer, Engine, Inner};
 use crate::base::error::{Error, Result};
@@ -182,7 +183,7 @@ impl Engine {
             clock: Clock::default(),
             failure,
             next_table: AtomicU32::new(next_table),
-            gate: RwLock::new(false),
+            gate: Gate::default(),
             closed: AtomicBool::new(false),
             checkpointing: Mutex::new(0),
             compacting: Mutex::new(()),

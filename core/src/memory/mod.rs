@@ -36,7 +36,7 @@ use std::ptr::NonNull;
 use smallvec::SmallVec;
 
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use crate::sync::{Arc, Mutex, Padded, thread_number};
+use crate::sync::{Arc, Mutex, Padded, Sharded};
 use class::{CLASSES, Class, class_of};
 use region::Region;
 use spans::Spans;
@@ -52,9 +52,6 @@ pub const CACHE_BYTES_LEAST: u64 = 64 << 20;
 /// touched, which would take longer than all else that opening a small database does.
 const EARLY_BYTES: i64 = 1 << 20;
 
-/// Into how many parts the spares are parted: threads whose numbers agree in this share one.
-const SHARDS: usize = 8;
-
 /// Blocks below this size come from the global allocator, and those above the largest class.
 const BLOCK_BYTES_LEAST: usize = 256;
 
@@ -62,8 +59,8 @@ const BLOCK_BYTES_LEAST: usize = 256;
 #[derive(Debug)]
 pub struct PageMemory {
     region: Region,
-    /// Of threads by their numbers. Locked before `classes`.
-    spares: Box<[Padded<Mutex<Spares>>]>,
+    /// Locked before `classes`.
+    spares: Sharded<Mutex<Spares>>,
     /// Nothing is locked under one but `spans`, to take a span.
     classes: Box<[Padded<Mutex<Class>>]>,
     /// Of each span, its number among its class's. Written and read under its class's lock.
@@ -96,7 +93,7 @@ impl PageMemory {
         let classes = (0..CLASSES).map(|class| Padded(Mutex::new(Class::new(class))));
         Some(Arc::new(Self {
             region,
-            spares: (0..SHARDS).map(|_| Padded(Mutex::new(Spares::new()))).collect(),
+            spares: Sharded::new(|| Mutex::new(Spares::new())),
             classes: classes.collect(),
             places: (0..count).map(|_| AtomicU32::new(0)).collect(),
             spans: Mutex::new(Spans::new(count)),
@@ -111,7 +108,7 @@ impl PageMemory {
     pub fn resize(&self, cache_bytes_max: u64) {
         let is_small = cache_bytes_max < CACHE_BYTES_LEAST;
         self.closed.store(is_small, Ordering::Relaxed);
-        for spares in &self.spares {
+        for spares in self.spares.iter() {
             let mut spares = spares.lock();
             for number in 0..CLASSES {
                 let blocks = spares.take_all(number);
@@ -129,11 +126,6 @@ impl PageMemory {
         self.slack_bytes.load(Ordering::Relaxed).max(0) as u64
     }
 
-    /// The spares of the calling thread.
-    fn spares(&self) -> &Mutex<Spares> {
-        &self.spares[thread_number() % SHARDS]
-    }
-
     fn note_slack(&self, spares: &mut Spares, bytes: i64) {
         if let Some(bytes) = spares.note_slack(bytes) {
             self.slack_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -148,7 +140,7 @@ impl PageMemory {
     /// A block for `len` bytes, aligned to 64; none when there is no class or no room for it.
     fn take(&self, len: usize) -> Option<NonNull<u8>> {
         let number = class_of(len).filter(|_| self.is_open(len))?;
-        let mut spares = self.spares().lock();
+        let mut spares = self.spares.own().lock();
         let offset = spares.take(number).or_else(|| self.take_from_class(number))?;
         self.note_slack(&mut spares, -(class::block_bytes(number) as i64));
         Some(self.region.at(offset))
@@ -191,7 +183,7 @@ impl PageMemory {
     /// 2. Nobody touches it any more.
     unsafe fn give_back(&self, start: NonNull<u8>, len: usize) {
         let Some(number) = class_of(len) else { return };
-        let mut spares = self.spares().lock();
+        let mut spares = self.spares.own().lock();
         self.note_slack(&mut spares, class::block_bytes(number) as i64);
         let are_many = spares.put(number, self.region.offset_of(start));
         if self.closed.load(Ordering::Relaxed) {

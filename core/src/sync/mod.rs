@@ -59,6 +59,6 @@ pub(crate) use ordering;
 pub use imp::{Arc, Condvar, Mutex, MutexGuard, atomic};
 // No layer that is modelled uses these.
 #[cfg(not(loom))]
-pub use imp::{RwLock, Weak, thread};
+pub use imp::{RwLock, RwLockReadGuard, Weak, thread};
 pub use padded::Padded;
-pub use shard::thread_number;
+pub use shard::{Sharded, thread_number};

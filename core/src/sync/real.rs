@@ -3,10 +3,11 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::RwLockWriteGuard;
 
 use super::waits::timed;
 
+pub use parking_lot::RwLockReadGuard;
 pub use std::sync::atomic;
 pub use std::sync::{Arc, Weak};
 pub use std::thread;

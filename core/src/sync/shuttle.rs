@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 use std::time::Duration;
 
+pub use shuttle::sync::RwLockReadGuard;
 pub use shuttle::sync::atomic;
 pub use shuttle::thread;
 pub use std::sync::{Arc, Weak};
@@ -95,7 +96,7 @@ impl<T> RwLock<T> {
     }
 
     /// Waits until nobody writes.
-    pub fn read(&self) -> shuttle::sync::RwLockReadGuard<'_, T> {
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -105,7 +106,7 @@ impl<T> RwLock<T> {
     }
 
     /// The same as [`RwLock::read`], if nobody writes now.
-    pub fn try_read(&self) -> Option<shuttle::sync::RwLockReadGuard<'_, T>> {
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         self.0.try_read().ok()
     }
 }
