@@ -26,6 +26,8 @@ pub enum Weakness {
     EndedBelowRelaxed,
     /// Row counts change in a later critical section than visibility.
     RowCountsApart,
+    /// A version gets its id after the transaction with that id became visible.
+    StampBehindCommit,
     /// Whoever ends a transaction looks for waiters before it ends it, not after.
     WaitersLookedForEarly,
     /// A leaf is used although its word was not read again after the hazard was published.
@@ -78,6 +80,8 @@ pub enum Weakness {
     FilledStoreRelaxed,
     /// The filled position is loaded without acquiring.
     FilledLoadRelaxed,
+    /// Who filled early, or waits, looks at the filled position by a plain load.
+    FilledReadPlainly,
     /// A filled position wakes nobody.
     FillWithoutWake,
     /// A failure wakes nobody.

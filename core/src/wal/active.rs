@@ -44,9 +44,21 @@ impl Active {
         self.window.as_ref().map(|_| Lsn(self.limit))
     }
 
-    /// Whether records are copied to their places, not written.
-    pub fn is_mapped(&self) -> bool {
-        self.window.as_ref().is_some_and(|window| window.is_mapped())
+    /// The window of the next record, if copying is all that a record of so many bytes takes: it is mapped,
+    /// and has room for all of it.
+    #[inline]
+    pub fn window_of(&self, positions: &Positions, size_bytes: u64) -> Option<&Window> {
+        let end = Lsn(positions.end().0 + size_bytes);
+        let has_room = !self.closed && self.fits(positions, size_bytes);
+        self.window
+            .as_deref()
+            .filter(|window| has_room && window.is_mapped() && end <= window.end())
+    }
+
+    /// Notes that positions were handed out up to `end`: true if that passed the segment's middle.
+    #[inline]
+    pub fn pass_middle(&mut self, end: Lsn) -> bool {
+        self.half.take_if(|half| *half <= end.0).is_some()
     }
 
     /// Whether the middle of the current segment was passed.
@@ -73,10 +85,7 @@ impl Active {
             windows.push(Arc::clone(&next));
             self.window = Some(next);
         }
-        let half_full = self.half.is_some_and(|half| half <= reserved.end().0);
-        if half_full {
-            self.half = None;
-        }
+        let half_full = self.pass_middle(reserved.end());
         Place { reserved, windows, half_full }
     }
 

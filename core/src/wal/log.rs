@@ -6,28 +6,29 @@
 //! `preparing` is held across I/O: while the next segment is made, others go on appending into
 //! the current one.
 
+mod append;
+
+pub use append::{AtOnce, Draft, Registration, Written};
+
 use std::fmt;
 use std::io;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::{DatabaseId, Lsn};
 use crate::base::options::Durability;
 use crate::io::{Storage, SyncPoint};
+use crate::sync::Mutex;
 use crate::sync::atomic::{
     AtomicBool,
     Ordering::{AcqRel, Release},
 };
-use crate::sync::{Mutex, MutexGuard};
-use crate::wal::active::{Active, Place};
-use crate::wal::positions::{Positions, Ticket};
-use crate::wal::record::{
-    ALIGN_BYTES, FILLER, RECORD_HEADER_BYTES, RecordHeader, Seed, record_bytes,
-};
+use crate::wal::active::Active;
+use crate::wal::positions::Positions;
+use crate::wal::record::{ALIGN_BYTES, RECORD_HEADER_BYTES, Seed};
 use crate::wal::segment::{
     HEADER_BYTES, Preparation, Prepared, Segment, SegmentHeader, Spare, prepare, segment_name,
-    segment_number, write_record,
+    segment_number,
 };
 
 /// The first segment of a log, in bytes: small, so that a small database opens fast.
@@ -36,12 +37,8 @@ const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// What a record may take however small the segments are: more than a transaction logs at a time.
 const PAYLOAD_BYTES_LEAST: u64 = 1 << 20;
 
-/// Segment files kept for reuse.
-const SPARES_MAX: usize = 2;
-
-/// Records up to this size are copied under the lock that hands out positions, if copying is all that it
-/// takes: that is quicker than letting those behind wait until they are filled.
-const COPIED_IN_TURN_BYTES_MAX: u64 = 4 << 10;
+/// Segment files kept for reuse: what fills between two checkpoints of the usual distance.
+const SPARES_MAX: usize = 4;
 
 /// The knobs of a log.
 #[derive(Clone, Debug)]
@@ -125,24 +122,6 @@ struct Preparing {
     spares: Vec<Spare>,
 }
 
-/// Where a record was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The record's position.
-    pub position: Lsn,
-    /// The position behind it, for [`Registration::wait_committed`].
-    pub end: Lsn,
-}
-
-/// A commit that holds back [`Log::lowest_registered`] until it is dropped. Drop it only after
-/// the commit is visible, or when nothing was appended that should be replayed.
-#[derive(Debug)]
-#[must_use = "a registration protects the commit only while it lives"]
-pub struct Registration<L: Deref<Target = Log>> {
-    log: L,
-    ticket: Ticket,
-}
-
 impl Log {
     /// Starts an epoch at `start`, which must lie at or after the end of everything that was
     /// replayed, and before which everything must be durable: in the data file by a checkpoint,
@@ -186,17 +165,6 @@ impl Log {
             segments: Mutex::new(Vec::new()),
             folder_pending: AtomicBool::new(false),
         })
-    }
-
-    /// Registers a commit, before it appends anything. Cheap.
-    #[inline]
-    pub fn register(&self) -> Registration<&Self> {
-        Registration { ticket: self.positions.register(), log: self }
-    }
-
-    /// The same, for a commit that outlives this borrow of the log.
-    pub fn register_owned(log: &Arc<Self>) -> Registration<Arc<Self>> {
-        Registration { ticket: log.positions.register(), log: Arc::clone(log) }
     }
 
     /// A position at or below every record of each commit that is registered now or later; the
@@ -386,119 +354,6 @@ impl Log {
         self.positions.check().map_or_else(failed, |()| Error::Closed { what: "the log" })
     }
 
-    /// Reserves the positions of a record, in the next segment if the current one is full. With it comes
-    /// the lock that hands out positions, where the record is to be copied before the next one is
-    /// handed out: nobody has to wait then for it to be filled.
-    #[inline]
-    fn reserve(&self, size_bytes: u64) -> Result<(Place<'_>, Option<MutexGuard<'_, Active>>)> {
-        let mut active = self.active.lock();
-        if active.fits(&self.positions, size_bytes) && !active.closed {
-            let in_turn = size_bytes <= COPIED_IN_TURN_BYTES_MAX && active.is_mapped();
-            let place = active.place(&self.positions, size_bytes);
-            return Ok((place, in_turn.then_some(active)));
-        }
-        drop(active);
-        Ok((self.reserve_in_next(size_bytes)?, None))
-    }
-
-    #[cold]
-    fn reserve_in_next(&self, size_bytes: u64) -> Result<Place<'_>> {
-        loop {
-            self.positions.check().map_err(failed)?;
-            let mut active = self.active.lock();
-            if active.closed {
-                return Err(Error::Closed { what: "the log" });
-            }
-            if active.fits(&self.positions, size_bytes) {
-                return Ok(active.place(&self.positions, size_bytes));
-            }
-            let Some(next) = active.next.take() else {
-                drop(active);
-                let mut preparing = self.preparing.lock();
-                self.prepare_with(&mut preparing, size_bytes)?;
-                continue;
-            };
-            self.segments.lock().push(Arc::clone(&next.segment));
-            let filler = active.switch(&self.positions, next);
-            drop(active);
-            if let Some(filler) = filler {
-                self.write_filler(filler)?;
-            }
-        }
-    }
-
-    fn write_filler(&self, place: Place<'_>) -> Result<()> {
-        let header = RecordHeader {
-            len: 0,
-            position: place.reserved.start(),
-            synced: self.positions.synced(),
-            epoch: self.epoch,
-            kind: FILLER,
-        };
-        self.write(place, &header.encode(self.seed.sum(&[])), &[]).map_err(failed)
-    }
-
-    /// Copies a record to its place and marks it filled.
-    #[inline]
-    fn write(
-        &self,
-        place: Place<'_>,
-        header: &[u8; RECORD_HEADER_BYTES as usize],
-        parts: &[&[u8]],
-    ) -> Result<()> {
-        match write_record(&place.windows, place.reserved.start(), header, parts) {
-            Ok(()) => {
-                place.reserved.fill();
-                Ok(())
-            }
-            Err(error) => {
-                place.reserved.fail(error);
-                self.positions.check()
-            }
-        }
-    }
-
-    fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<Written> {
-        let payload_bytes = parts.iter().map(|part| part.len() as u64).sum();
-        let len = match u32::try_from(payload_bytes) {
-            Ok(len) if payload_bytes <= self.payload_bytes_max() && kind != FILLER => len,
-            _ => return Err(self.refuse(kind, payload_bytes)),
-        };
-        self.positions.check().map_err(failed)?;
-        let payload_sum = self.seed.sum(parts);
-        let (place, turn) = self.reserve(record_bytes(payload_bytes))?;
-        let (position, end) = (place.reserved.start(), place.reserved.end());
-        let synced = self.positions.synced();
-        let header = RecordHeader { len, position, synced, epoch: self.epoch, kind };
-        let half_full = place.half_full;
-        self.write(place, &header.encode(payload_sum), parts)?;
-        drop(turn);
-        if half_full {
-            self.half_full();
-        }
-        Ok(Written { position, end })
-    }
-
-    #[cold]
-    fn refuse(&self, kind: u8, payload_bytes: u64) -> Error {
-        if kind == FILLER {
-            return Error::invalid(format!("log records of kind {kind} are the log's own"));
-        }
-        let most = self.payload_bytes_max();
-        Error::invalid(format!(
-            "a log record of {payload_bytes} bytes is too long; split it into pieces of {most}"
-        ))
-    }
-
-    #[cold]
-    fn half_full(&self) {
-        match &self.options.on_half_full {
-            Some(hook) => (hook.0)(),
-            // What is wrong is said to whoever cannot go on without the segment.
-            None => drop(self.prepare_next()),
-        }
-    }
-
     /// Gives up the segments that lie wholly before `before`: a few are kept to be used again,
     /// the rest is removed. A durable superblock must say to replay from `before` or later.
     ///
@@ -576,39 +431,5 @@ fn failed(error: Error) -> Error {
     match error {
         Error::OutcomeUnknown { first } => Error::Failed { first },
         other => other,
-    }
-}
-
-impl<L: Deref<Target = Log>> Registration<L> {
-    /// Writes a record, its payload given in parts, and returns where it lies. `kind` is the
-    /// caller's; 255 is taken.
-    ///
-    /// # Errors
-    /// [`Error::Full`] when there is no room for a new segment, [`Error::Failed`] when the log
-    /// failed before, [`Error::Invalid`] for a payload beyond [`Log::payload_bytes_max`],
-    /// [`Error::Closed`]: nothing was written. [`Error::OutcomeUnknown`] when the copy failed.
-    #[inline]
-    pub fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<Written> {
-        self.log.append(kind, parts)
-    }
-
-    /// Parks until nothing before `end` is missing from the log, and, with
-    /// [`Durability::Sync`], until it is durable. After this the commit may become visible.
-    ///
-    /// # Errors
-    /// [`Error::OutcomeUnknown`] when the log failed meanwhile.
-    #[inline]
-    pub fn wait_committed(&self, end: Lsn) -> Result<()> {
-        self.log.positions.wait_filled(end)?;
-        if self.log.options.durability == Durability::Sync {
-            self.log.sync_through(end, SyncPoint::Commit)?;
-        }
-        Ok(())
-    }
-}
-
-impl<L: Deref<Target = Log>> Drop for Registration<L> {
-    fn drop(&mut self) {
-        self.log.positions.deregister(&mut self.ticket);
     }
 }

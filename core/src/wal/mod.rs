@@ -44,5 +44,5 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use log::{BeforeSync, Hook, Log, LogOptions, Registration, Written};
+pub use log::{AtOnce, BeforeSync, Draft, Hook, Log, LogOptions, Registration, Written};
 pub use reader::{Record, Scan, remove_segments, scan};

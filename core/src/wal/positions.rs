@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::base::error::{Error, Result};
 use crate::base::ids::Lsn;
 use crate::sync::atomic::{
-    AtomicBool, AtomicU64,
+    AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::sync::{Condvar, Mutex, is_left_out, ordering, thread_number};
@@ -32,18 +32,35 @@ const FREE: u64 = u64::MAX;
 #[repr(align(64))]
 struct Line<T>(T);
 
+/// What every record moves, and so lies on one line.
+#[derive(Debug)]
+struct Moving {
+    /// The end of what was handed out. Moved by reservers; read by registrations, checkpoints
+    /// and statistics.
+    end: AtomicU64,
+    /// Everything before this position is copied. Moved by whoever filled the record that starts there, and
+    /// on through what was filled early by holders of `fill`; read by all.
+    filled: AtomicU64,
+}
+
+/// What hardly ever changes and everybody reads.
+#[derive(Debug)]
+struct Resting {
+    /// Everything before is durable. Written by the one leader; read by all.
+    synced: AtomicU64,
+    /// Set once, after `Fill::failure`, by whoever met the first failure; read by all.
+    failed: AtomicBool,
+    /// How many records were filled early, and how many threads wait for `filled` to move. Written by
+    /// holders of `fill`; read by whoever moved `filled`, who takes that lock if there are any. Both sides
+    /// write to `filled` in between, so that one of them sees the other.
+    watchers: AtomicUsize,
+}
+
 /// See the file's documentation.
 #[derive(Debug)]
 pub struct Positions {
-    /// The end of what was handed out. Moved by reservers; read by registrations, checkpoints
-    /// and statistics.
-    end: Line<AtomicU64>,
-    /// A mirror of `Fill::filled` for those who need not lock; written under that lock.
-    filled: Line<AtomicU64>,
-    /// Everything before is durable. Written by the one leader; read by all.
-    synced: Line<AtomicU64>,
-    /// Set once, after `Fill::failure`, by whoever met the first failure; read by all.
-    failed: AtomicBool,
+    moving: Line<Moving>,
+    resting: Line<Resting>,
     /// Each registered commit's bound, or [`FREE`]. Written by its owner; read by checkpoints.
     slots: Box<[Line<AtomicU64>]>,
     /// The bounds of those who found no free slot. A leaf in the lock order.
@@ -60,8 +77,8 @@ pub struct Positions {
 
 #[derive(Debug)]
 struct Fill {
-    /// Everything before is copied.
-    filled: u64,
+    /// How many wait for `filled` to move.
+    waiters: usize,
     /// Reservations that were filled before an earlier one was: (start, end).
     early: BinaryHeap<Reverse<(u64, u64)>>,
     /// The first failure.
@@ -88,13 +105,15 @@ impl Positions {
     /// A log of which everything before `start` is durable, and nothing after is used.
     pub fn new(start: Lsn) -> Self {
         Self {
-            end: Line(AtomicU64::new(start.0)),
-            filled: Line(AtomicU64::new(start.0)),
-            synced: Line(AtomicU64::new(start.0)),
-            failed: AtomicBool::new(false),
+            moving: Line(Moving { end: AtomicU64::new(start.0), filled: AtomicU64::new(start.0) }),
+            resting: Line(Resting {
+                synced: AtomicU64::new(start.0),
+                failed: AtomicBool::new(false),
+                watchers: AtomicUsize::new(0),
+            }),
             slots: (0..SLOTS).map(|_| Line(AtomicU64::new(FREE))).collect(),
             overflow: Mutex::new(Vec::new()),
-            fill: Mutex::new(Fill { filled: start.0, early: BinaryHeap::new(), failure: None }),
+            fill: Mutex::new(Fill { waiters: 0, early: BinaryHeap::new(), failure: None }),
             fill_moved: Condvar::new(),
             leading: Mutex::new(false),
             sync_done: Condvar::new(),
@@ -105,7 +124,7 @@ impl Positions {
     #[inline]
     pub fn end(&self) -> Lsn {
         // Acquire: pairs with the Release of `reserve`; see `lowest_registered`.
-        Lsn(self.end.0.load(ordering!(Acquire, EndRelaxed)))
+        Lsn(self.moving.0.end.load(ordering!(Acquire, EndRelaxed)))
     }
 
     /// Everything before this position is copied.
@@ -113,14 +132,14 @@ impl Positions {
     pub fn filled(&self) -> Lsn {
         // Acquire: pairs with the Release in `fill`; whoever syncs through this position must
         // see the copies that came before it.
-        Lsn(self.filled.0.load(ordering!(Acquire, FilledLoadRelaxed)))
+        Lsn(self.moving.0.filled.load(ordering!(Acquire, FilledLoadRelaxed)))
     }
 
     /// Everything before this position is durable.
     #[inline]
     pub fn synced(&self) -> Lsn {
         // Acquire: pairs with the Release in `sync_through`.
-        Lsn(self.synced.0.load(Acquire))
+        Lsn(self.resting.0.synced.load(Acquire))
     }
 
     /// Registers a bound at or below every position that the caller reserves from now on.
@@ -191,33 +210,73 @@ impl Positions {
     pub fn reserve(&self, size_bytes: u64) -> Reserved<'_> {
         // AcqRel: the Release publishes the caller's bound to `lowest_registered`; as a
         // read-modify-write it also passes on what earlier reservers published.
-        let start = self.end.0.fetch_add(size_bytes, ordering!(AcqRel, ReserveRelaxed));
+        let start = self.moving.0.end.fetch_add(size_bytes, ordering!(AcqRel, ReserveRelaxed));
         Reserved { positions: self, start, end: start + size_bytes, settled: false }
     }
 
     /// Marks positions as copied, and wakes whoever waited for it.
+    #[inline]
     fn fill(&self, start: u64, end: u64) {
-        let mut fill = self.fill.lock();
-        if fill.filled != start {
-            debug_assert!(fill.filled < start, "positions are filled once");
-            fill.early.push(Reverse((start, end)));
-            return;
+        // AcqRel: the Release publishes the copy, and those before it, which the Acquire saw; pairs with
+        // the Acquire in `filled`. The Acquire pairs with the Release in `look_at_filled` too: who counted
+        // itself before it looked is seen below.
+        let order = ordering!(AcqRel, FilledStoreRelaxed);
+        match self.moving.0.filled.compare_exchange(start, end, order, Relaxed) {
+            // Relaxed: see above.
+            Ok(_) if self.resting.0.watchers.load(Relaxed) == 0 => {}
+            Ok(_) => self.pass_on(&mut self.fill.lock()),
+            Err(filled) => {
+                debug_assert!(filled < start, "positions are filled once");
+                self.fill_early(start, end);
+            }
         }
-        fill.filled = end;
+    }
+
+    /// Keeps what was filled before an earlier record until that is.
+    #[cold]
+    fn fill_early(&self, start: u64, end: u64) {
+        let mut fill = self.fill.lock();
+        fill.early.push(Reverse((start, end)));
+        self.count_watchers(&fill);
+        // The earlier record may have been filled meanwhile.
+        self.pass_on(&mut fill);
+    }
+
+    /// Moves `filled` on through what was filled early, and wakes those who wait.
+    #[cold]
+    fn pass_on(&self, fill: &mut Fill) {
+        let mut filled = self.look_at_filled();
         while let Some(&Reverse((next, next_end))) = fill.early.peek() {
-            if next != fill.filled || is_left_out!(EarlyForgotten) {
+            if next != filled || is_left_out!(EarlyForgotten) {
                 break;
             }
             fill.early.pop();
-            fill.filled = next_end;
+            self.count_watchers(fill);
+            filled = next_end;
+            // Release: pairs with the Acquire in `filled`. A store: whoever filled what starts here left it
+            // to this lock's holders to move on.
+            self.moving.0.filled.store(filled, ordering!(Release, FilledStoreRelaxed));
         }
-        // Release: pairs with the Acquire in `filled`.
-        self.filled.0.store(fill.filled, ordering!(Release, FilledStoreRelaxed));
-        drop(fill);
-        // Without waiters this is one load: the system is called only when somebody is parked.
-        if !is_left_out!(FillWithoutWake) {
+        // Those who sleep hold the lock from their look at `filled` on.
+        if fill.waiters > 0 && !is_left_out!(FillWithoutWake) {
             self.fill_moved.notify_all();
         }
+    }
+
+    /// Tells those who move `filled` whether somebody wants to know. The caller holds `fill`.
+    fn count_watchers(&self, fill: &Fill) {
+        // Relaxed: the exchange in `look_at_filled`, or the store in `pass_on`, publishes it.
+        self.resting.0.watchers.store(fill.waiters + fill.early.len(), Relaxed);
+    }
+
+    /// The newest `filled`, for who has counted itself among the watchers: whoever moves it later sees that.
+    fn look_at_filled(&self) -> u64 {
+        if is_left_out!(FilledReadPlainly) {
+            return self.moving.0.filled.load(Acquire);
+        }
+        // AcqRel, and a read-modify-write of the very position: either the move came first, and this
+        // returns it, or it comes later and acquires what we released.
+        self.moving.0.filled.fetch_add(0, AcqRel)
     }
 
     /// Parks until everything before `end` is copied.
@@ -227,7 +286,7 @@ impl Positions {
     #[inline]
     pub fn wait_filled(&self, end: Lsn) -> Result<()> {
         // Acquire: pairs with the Release in `fail`.
-        if self.filled() >= end && !self.failed.load(Acquire) {
+        if self.filled() >= end && !self.resting.0.failed.load(Acquire) {
             return Ok(());
         }
         self.wait_filled_parked(end)
@@ -236,15 +295,20 @@ impl Positions {
     #[cold]
     fn wait_filled_parked(&self, end: Lsn) -> Result<()> {
         let mut fill = self.fill.lock();
-        loop {
+        fill.waiters += 1;
+        self.count_watchers(&fill);
+        let outcome = loop {
             if let Some(first) = &fill.failure {
-                return Err(Error::OutcomeUnknown { first: Arc::clone(first) });
+                break Err(Error::OutcomeUnknown { first: Arc::clone(first) });
             }
-            if fill.filled >= end.0 {
-                return Ok(());
+            if self.look_at_filled() >= end.0 {
+                break Ok(());
             }
             fill = self.fill_moved.wait(fill);
-        }
+        };
+        fill.waiters -= 1;
+        self.count_watchers(&fill);
+        outcome
     }
 
     /// Returns when everything before `target`, which must be filled, is durable. One of those
@@ -276,7 +340,7 @@ impl Positions {
     /// The failure that sealed the log, if any.
     pub fn failure(&self) -> Option<Arc<Error>> {
         // Acquire: pairs with the Release in `fail`.
-        if !self.failed.load(Acquire) {
+        if !self.resting.0.failed.load(Acquire) {
             return None;
         }
         self.fill.lock().failure.clone()
@@ -299,7 +363,7 @@ impl Positions {
         let mut fill = self.fill.lock();
         fill.failure.get_or_insert_with(|| Arc::new(error));
         // Release: whoever sees the flag finds the error.
-        self.failed.store(true, Release);
+        self.resting.0.failed.store(true, Release);
         drop(fill);
         // Who waits for a leader needs no word from us: the leader is done in any case, and
         // they look at the flag then.
@@ -326,7 +390,7 @@ impl Lead<'_> {
         match outcome {
             Ok(()) => {
                 // Release: pairs with the Acquire in `synced`.
-                positions.synced.0.store(through.0, Release);
+                positions.resting.0.synced.store(through.0, Release);
                 Ok(through)
             }
             Err(error) => {

@@ -225,13 +225,15 @@ impl Window {
 pub(crate) type Windows = SmallVec<[Arc<Window>; 2]>;
 
 /// Writes a record at `position`, which lies in the first of `windows`.
-pub(crate) fn write_record(
-    windows: &[Arc<Window>],
+#[inline]
+pub(crate) fn write_record<'w>(
+    windows: impl IntoIterator<Item = &'w Window>,
     position: Lsn,
     header: &HeaderBytes,
     parts: &[&[u8]],
 ) -> Result<()> {
-    let Some(first) = windows.first() else { return Ok(()) };
+    let mut windows = windows.into_iter();
+    let Some(first) = windows.next() else { return Ok(()) };
     if first.map.is_none() {
         let mut slices: SmallVec<[IoSlice<'_>; 8]> = SmallVec::new();
         slices.push(IoSlice::new(header));
@@ -239,8 +241,7 @@ pub(crate) fn write_record(
         let written = first.segment.file.write_all_at(&slices, first.file_offset(position));
         return written.map_err(|error| Error::io("write", &first.segment.label, error));
     }
-    let mut windows = windows.iter();
-    let mut window = windows.next();
+    let mut window = Some(first);
     let mut position = position;
     for mut bytes in std::iter::once(header.as_slice()).chain(parts.iter().copied()) {
         while let Some(here) = window {

@@ -169,6 +169,7 @@ fn model_8_needs_each_step_of_a_commit() {
         (Weakness::FilledLoadRelaxed, "a hole was synced"),
         (Weakness::FillWithoutWake, "deadlock"),
         (Weakness::EarlyForgotten, "deadlock"),
+        (Weakness::FilledReadPlainly, "deadlock"),
         (Weakness::LeaderUnannounced, "a record is not durable"),
         (Weakness::SyncWithoutWake, "deadlock"),
     ] {
