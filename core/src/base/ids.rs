@@ -27,6 +27,8 @@ impl TxnId {
     pub const VISIBLE: TxnId = TxnId(0);
     /// Of versions that nobody sees: what was rolled back.
     pub const ABORTED: TxnId = TxnId(u64::MAX);
+    /// Of versions in the making: their transaction gets its id and commits in one step.
+    pub const PENDING: TxnId = TxnId(u64::MAX - 1);
     /// The first id handed out.
     pub const FIRST: TxnId = TxnId(1);
 }

@@ -22,7 +22,7 @@ use crate::btree::{Target, Tree};
 use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
-use crate::txn::{Existing, Transaction, Write, Wrote};
+use crate::txn::{Existing, Transaction, Write, Wrote, WroteAtOnce, write_at_once};
 
 /// Runs operations on an open database, one at a time. It may move between threads.
 pub struct Session {
@@ -31,6 +31,8 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// For writes that are transactions of their own; kept for its buffers.
     alone: Option<Transaction>,
+    /// The log record of the write under way, likewise.
+    record: Vec<u8>,
     /// The transaction is one of these, which only read.
     weak: Option<Isolation>,
     /// What there is of it outside a transaction.
@@ -69,6 +71,7 @@ impl Session {
             pin,
             transaction: None,
             alone: None,
+            record: Vec::new(),
             edges: Edges::default(),
             weak: None,
             resting: Isolation::Snapshot,
@@ -293,9 +296,30 @@ impl Session {
     ) -> Result<bool> {
         loop {
             let inner = &*self.inner;
+            let gate = inner.enter()?;
+            match write_at_once(
+                tree,
+                write,
+                &inner.committer,
+                &mut self.record,
+                &mut self.pin,
+                look,
+            )? {
+                WroteAtOnce::Done => {
+                    drop(gate);
+                    self.renew_snapshot();
+                    return Ok(true);
+                }
+                WroteAtOnce::Unwanted => return Ok(false),
+                WroteAtOnce::Conflict(with) => {
+                    drop(gate);
+                    self.wait_for(with)?;
+                    continue;
+                }
+                WroteAtOnce::NotNow => {}
+            }
             let alone =
                 self.alone.get_or_insert_with(|| Transaction::new(None, &inner.shared.cache));
-            let gate = inner.enter()?;
             let wrote = alone.write(tree, write, &inner.committer, &mut self.pin, look);
             match wrote {
                 Ok(Wrote::Done(_)) => {

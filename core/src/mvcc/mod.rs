@@ -8,6 +8,10 @@
 //! from the disk, and its writer marks it [`TxnId::ABORTED`] in a rollback, before
 //! [`Transactions::abort`]; so an id that has ended and still stands on a version committed.
 //!
+//! A transaction of a single version can do with one step: the version is in place as
+//! [`TxnId::PENDING`], which nobody sees, and gets its id in [`Transactions::commit_at_once`], which
+//! makes it visible.
+//!
 //! Reading without a lock, for one key: load [`Transactions::all_ended_below`] first, then the
 //! page. The newest version that is not aborted is the answer if its id is below that bound. If
 //! it is not below, it may have committed or not: take a snapshot and look again. (It will not
@@ -20,6 +24,7 @@
 //!
 //! [`TxnId::VISIBLE`]: crate::base::ids::TxnId::VISIBLE
 //! [`TxnId::ABORTED`]: crate::base::ids::TxnId::ABORTED
+//! [`TxnId::PENDING`]: crate::base::ids::TxnId::PENDING
 #![forbid(unsafe_code)]
 
 mod live;

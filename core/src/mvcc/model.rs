@@ -15,6 +15,8 @@ enum Step {
     Begin,
     /// Which of the active ones, and its row counts: table, added.
     Commit(usize, Vec<(u32, i64)>),
+    /// Begin and commit in one step, with its row count.
+    AtOnce(u32, i64),
     Abort(usize),
     Snapshot,
     SnapshotWithCounts,
@@ -27,6 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Begin),
         3 => (any::<usize>(), rows).prop_map(|(which, rows)| Step::Commit(which, rows)),
+        3 => (0..3_u32, -2..5_i64).prop_map(|(table, change)| Step::AtOnce(table, change)),
         1 => any::<usize>().prop_map(Step::Abort),
         3 => Just(Step::Snapshot),
         1 => Just(Step::SnapshotWithCounts),
@@ -69,6 +72,15 @@ impl Model {
                 }
                 transactions.commit(id, &rows);
                 self.committed.insert(id);
+            }
+            Step::AtOnce(table, change) => {
+                self.begun += 1;
+                let count = self.rows.entry(TableId(table)).or_default();
+                *count = count.saturating_add_signed(change);
+                let mut stamped = None;
+                transactions.commit_at_once((TableId(table), change), |id| stamped = Some(id));
+                assert_eq!(stamped, Some(TxnId(self.begun)));
+                self.committed.insert(TxnId(self.begun));
             }
             Step::Abort(which) if !self.active.is_empty() => {
                 let id = self.active.remove(which % self.active.len());

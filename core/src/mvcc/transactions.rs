@@ -148,6 +148,31 @@ impl Transactions {
         self.end(id, &[]);
     }
 
+    /// Begins a transaction and ends it in one step, once all that it writes is in place as
+    /// [`TxnId::PENDING`]: `stamp` gives that its id. `rows` as in [`Transactions::commit`].
+    ///
+    /// One look at the lock where [`begin_write`](Self::begin_write) and [`commit`](Self::commit) take two.
+    /// `stamp` stores ids and does nothing else: it runs under the lock.
+    pub fn commit_at_once(&self, (table, change): (TableId, i64), stamp: impl FnOnce(TxnId)) {
+        #[cfg(any(loom, shuttle))]
+        if weaken::is(Weakness::StampBehindCommit) {
+            let id = self.begin_write();
+            self.end(id, &[(table, change)]);
+            return stamp(id);
+        }
+        let state = &mut *self.state.lock();
+        let id = state.next;
+        stamp(id);
+        state.next = TxnId(id.0 + 1);
+        state.moment += 1;
+        state.unchanged = false;
+        state.rows.apply(table, change, state.moment, &state.live);
+        // While an older one is active, no bound moves.
+        if state.active.is_empty() {
+            self.publish_bounds(state);
+        }
+    }
+
     /// What [`Transactions::commit`] must not do: change counts by themselves.
     #[cfg(any(loom, shuttle))]
     fn change_rows(&self, rows: &[(TableId, i64)]) {

@@ -381,6 +381,29 @@ pub struct Newest<'p> {
     pub author: Option<TxnId>,
 }
 
+/// A version in place whose transaction has no id yet. Dropped without one, it is rolled back.
+pub struct Pending<'l> {
+    update: &'l Update,
+    is_stamped: bool,
+}
+
+impl Pending<'_> {
+    /// Gives it the id of its transaction, in the very step in which that commits.
+    #[inline]
+    pub fn stamp(mut self, txn: TxnId) {
+        self.is_stamped = true;
+        self.update.stamp(txn);
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if !self.is_stamped {
+            self.update.abort();
+        }
+    }
+}
+
 /// The right to write to a leaf, or to replace it.
 pub struct Latched<'p> {
     leaf: &'p Leaf,
@@ -466,6 +489,22 @@ impl<'p> Latched<'p> {
         self.put_at(newest.entry, key, txn, kind, bytes);
     }
 
+    /// The same, of a transaction that gets its id and commits in one step: until then nobody sees it,
+    /// and if it does not come to that, nobody ever will. The latch is held until then.
+    #[inline]
+    pub fn put_pending_on(
+        &mut self,
+        newest: &Newest<'p>,
+        key: &[u8],
+        kind: UpdateKind,
+        bytes: &[u8],
+    ) -> Pending<'_> {
+        let update = self.put_at(newest.entry, key, TxnId::PENDING, kind, bytes);
+        // SAFETY: it was just carved from the arena of the leaf that `self` borrows, which frees nothing
+        // before it is dropped.
+        Pending { update: unsafe { update.as_ref() }, is_stamped: false }
+    }
+
     #[inline]
     fn put_at(
         &mut self,
@@ -474,20 +513,18 @@ impl<'p> Latched<'p> {
         txn: TxnId,
         kind: UpdateKind,
         bytes: &[u8],
-    ) {
+    ) -> NonNull<Update> {
         let leaf = self.leaf;
         debug_assert!(leaf.covers(key), "a key outside of its leaf's range");
         let arena = &self.writer.arena;
+        let older = entry.and_then(Entry::newest_link);
+        let update = Update::carve(arena, txn, kind, bytes, older);
         match entry {
-            Some(entry) => {
-                entry.prepend(Update::carve(arena, txn, kind, bytes, entry.newest_link()));
-            }
-            None => {
-                let update = Update::carve(arena, txn, kind, bytes, None);
-                leaf.delta.append(arena, leaf.prefix_len as usize, key, update);
-            }
+            Some(entry) => entry.prepend(update),
+            None => leaf.delta.append(arena, leaf.prefix_len as usize, key, update),
         }
         self.note_change();
+        update
     }
 
     /// Takes over the versions `newest..` of `key` from a leaf that this one will replace.

@@ -26,7 +26,7 @@ mod view;
 
 pub use delta::Entry;
 pub use index::Index;
-pub use leaf::{Latched, Leaf, LeafRange, Lookup, Newest, ValueRef};
+pub use leaf::{Latched, Leaf, LeafRange, Lookup, Newest, Pending, ValueRef};
 pub use pin::PinnedLeaf;
 pub use reference::{Home, LoadClaim, PageRef, State};
 pub use replace::{

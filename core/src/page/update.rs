@@ -32,8 +32,8 @@ impl UpdateKind {
 
 /// A version: an immutable value, and the transaction that wrote it.
 pub struct Update {
-    /// Written once with the writer's id, and once more with [`TxnId::ABORTED`] by a rollback
-    /// that holds the latch; read by everybody.
+    /// The writer's id, or [`TxnId::PENDING`] until [`Update::stamp`]; written once more with
+    /// [`TxnId::ABORTED`] by a rollback. Both hold the latch; read by everybody.
     txn: AtomicU64,
     /// The next older version. Fixed before the update is reachable.
     older: Option<NonNull<Update>>,
@@ -60,7 +60,7 @@ impl Update {
     #[inline]
     pub fn txn(&self) -> TxnId {
         // Acquire: what the transaction did before it was marked aborted is seen. Pairs with the
-        // Release store in `abort`.
+        // Release store in `abort`. (What `stamp` stores, the bounds and snapshots order.)
         TxnId(self.txn.load(Ordering::Acquire))
     }
 
@@ -68,6 +68,13 @@ impl Update {
     pub(super) fn abort(&self) {
         // Release: pairs with the Acquire load in `txn`.
         self.txn.store(TxnId::ABORTED.0, Ordering::Release);
+    }
+
+    /// Gives it the id of its writer, in the step that makes it visible. The caller holds the leaf's latch.
+    pub(super) fn stamp(&self, txn: TxnId) {
+        // Relaxed: to who does not see `txn` in its snapshot, or below its bound, either is one it does
+        // not see; who does took them behind the lock under which this is stored.
+        self.txn.store(txn.0, Ordering::Relaxed);
     }
 
     /// What it says.

@@ -8,9 +8,10 @@ use crate::base::stats::Stats;
 use crate::block::Blocks;
 use crate::io::SyncPoint;
 use crate::mvcc::Transactions;
+use crate::page::Pending;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
-use crate::wal::{Log, Registration};
+use crate::wal::{AtOnce, Draft, Log, Registration};
 
 /// What a commit needs of an open database.
 #[derive(Debug)]
@@ -69,6 +70,15 @@ pub struct Logged {
     registration: Option<Registration<Arc<Log>>>,
     first_chunk: Option<Lsn>,
 }
+
+/// The log's part of a commit that takes one step.
+#[derive(Clone, Copy, Debug)]
+pub struct DraftAtOnce<'p>(Option<(&'p Log, Draft<'p>)>);
+
+/// What is left to do after a commit in one step.
+#[derive(Debug)]
+#[must_use = "the log may want its next segment prepared"]
+pub struct FollowUp(Option<AtOnce>);
 
 impl Committer {
     /// A pipeline into `log`, which makes `overflow` durable in front of each of its syncs.
@@ -166,6 +176,63 @@ impl Committer {
         // 3. Publish.
         self.publish(id, rows);
         Ok(())
+    }
+
+    /// The record of a commit that is to take one step; none if it must take more. It is empty, and goes
+    /// nowhere, where there is no log, or where the table is not `logged`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a record that is too long.
+    pub fn draft_at_once<'p>(
+        &'p self,
+        logged: bool,
+        parts: &'p [&'p [u8]],
+    ) -> Result<Option<DraftAtOnce<'p>>> {
+        match &self.log {
+            Some(_) if self.durability == Durability::Sync => Ok(None),
+            Some(log) if logged => {
+                Ok(Some(DraftAtOnce(Some((log, log.draft(kind::COMMIT, parts)?)))))
+            }
+            _ => Ok(Some(DraftAtOnce(None))),
+        }
+    }
+
+    /// Commits the one version of a transaction that has no id yet, unless that takes the disk or a
+    /// wait: then nothing happened, and the version is rolled back. `rows` is what the table has more.
+    /// [`follow_up`](Self::follow_up) comes when no latch is held.
+    #[inline]
+    pub fn commit_at_once(
+        &self,
+        pending: Pending<'_>,
+        rows: (TableId, i64),
+        draft: DraftAtOnce<'_>,
+    ) -> Option<FollowUp> {
+        let Some((log, draft)) = draft.0 else {
+            self.publish_at_once(pending, rows);
+            return Some(FollowUp(None));
+        };
+        // 1. Register: a checkpoint that starts now replays from here or earlier.
+        let registration = log.register();
+        // 2. Reserve and write.
+        let appended = registration.append_at_once(&draft)?;
+        let written = appended.written;
+        self.stats.log_bytes.add(written.end.0 - written.position.0);
+        // 3. Publish.
+        self.publish_at_once(pending, rows);
+        // 4. The registration ends with this call, after the commit is visible.
+        Some(FollowUp(Some(appended)))
+    }
+
+    fn publish_at_once(&self, pending: Pending<'_>, rows: (TableId, i64)) {
+        self.transactions.commit_at_once(rows, |id| pending.stamp(id));
+        self.stats.commits.bump();
+    }
+
+    /// What comes after a commit in one step.
+    pub fn follow_up(&self, FollowUp(appended): FollowUp) {
+        if let (Some(log), Some(appended)) = (&self.log, appended) {
+            log.follow_up(appended);
+        }
     }
 
     fn publish(&self, id: TxnId, rows: &[(TableId, i64)]) {

@@ -9,11 +9,13 @@
 //! transaction; the engine does.
 #![forbid(unsafe_code)]
 
+mod at_once;
 mod commit;
 mod record;
 mod transaction;
 mod write;
 
+pub use at_once::{WroteAtOnce, write_at_once};
 pub use commit::{Committer, OverflowSyncs};
 pub use record::{Change, Malformed, Payload, Verb, kind};
 pub use transaction::{Transaction, Write};

@@ -78,10 +78,15 @@ impl<'a> Payload<'a> {
         Some(Self { first_chunk, rest })
     }
 
+    /// Appends the head of a payload.
+    pub fn put_head(out: &mut Vec<u8>, first_chunk: Option<Lsn>) {
+        put_varint(out, first_chunk.map_or(0, |lsn| lsn.0 + 1));
+    }
+
     /// The head of a payload.
     pub fn head(first_chunk: Option<Lsn>) -> Vec<u8> {
         let mut out = Vec::with_capacity(10);
-        put_varint(&mut out, first_chunk.map_or(0, |lsn| lsn.0 + 1));
+        Self::put_head(&mut out, first_chunk);
         out
     }
 

@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::base::ids::TxnId;
 use crate::btree::Tree;
 use crate::mvcc::{Snapshot, Transactions};
-use crate::page::{Latched, PinnedLeaf, UpdateKind, ValueRef};
+use crate::page::{Latched, Newest, PinnedLeaf, UpdateKind, ValueRef};
 
 /// What a write does.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,54 @@ impl Own<'_> {
     }
 }
 
+/// What a writer found where it wants to write.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    /// What it wants.
+    Wanted,
+    /// The key is there, or is not, against what it wants.
+    Unwanted,
+    /// A version that it may not follow.
+    Conflict(TxnId),
+}
+
+/// Conflict first, then existence. `may_follow` says whether the writer may build on a version by another.
+#[inline]
+pub(super) fn judge(
+    newest: &Newest<'_>,
+    wanted: Existing,
+    transactions: &Transactions,
+    may_follow: impl FnOnce(TxnId) -> bool,
+) -> Found {
+    // A value that was only moved is nobody's new one. But while the move is not committed, its record
+    // in the log may come behind ours, and replay would end with it.
+    let author = newest.author.filter(|_| newest.txn.is_some_and(|id| !transactions.is_active(id)));
+    if let Some(writer) = author.or(newest.txn)
+        && !may_follow(writer)
+    {
+        return Found::Conflict(writer);
+    }
+    match (wanted, newest.value) {
+        (Existing::Required, None) | (Existing::Forbidden, Some(_)) => Found::Unwanted,
+        _ => Found::Wanted,
+    }
+}
+
+impl<'v> WriteKind<'v> {
+    /// The version that it puts.
+    pub(super) fn version(self) -> (UpdateKind, &'v [u8]) {
+        match self {
+            Self::Put(kind, bytes) => (kind, bytes),
+            Self::Remove => (UpdateKind::Tombstone, &[]),
+        }
+    }
+
+    /// How many rows the table has more after it.
+    pub(super) fn rows_added(self, newest: &Newest<'_>) -> i64 {
+        i64::from(matches!(self, Self::Put(..))) - i64::from(newest.value.is_some())
+    }
+}
+
 /// Writes to `key` of `tree`. `look` sees the value that was there, if the write is done.
 ///
 /// # Errors
@@ -86,29 +134,13 @@ fn write_latched(
     look: &mut dyn FnMut(ValueRef<'_>),
 ) -> Wrote {
     let newest = latched.newest(key);
-    // A value that was only moved is nobody's new one. But while the move is not committed, its record
-    // in the log may come behind ours, and replay would end with it.
-    let author = newest.author.filter(|_| newest.txn.is_some_and(|id| !transactions.is_active(id)));
-    if let Some(writer) = author.or(newest.txn)
-        && !own.may_follow(writer, transactions)
-    {
-        return Wrote::Conflict(writer);
-    }
-    match (wanted, newest.value) {
-        (Existing::Required, None) | (Existing::Forbidden, Some(_)) => return Wrote::Unwanted,
-        (_, Some(value)) => look(value),
-        (_, None) => {}
+    match judge(&newest, wanted, transactions, |writer| own.may_follow(writer, transactions)) {
+        Found::Conflict(writer) => return Wrote::Conflict(writer),
+        Found::Unwanted => return Wrote::Unwanted,
+        Found::Wanted => newest.value.into_iter().for_each(look),
     }
     let id = *own.id.get_or_insert_with(|| transactions.begin_write());
-    let was = i64::from(newest.value.is_some());
-    match what {
-        WriteKind::Put(kind, bytes) => {
-            latched.put_on(&newest, key, id, kind, bytes);
-            Wrote::Done(1 - was)
-        }
-        WriteKind::Remove => {
-            latched.put_on(&newest, key, id, UpdateKind::Tombstone, &[]);
-            Wrote::Done(-was)
-        }
-    }
+    let (kind, bytes) = what.version();
+    latched.put_on(&newest, key, id, kind, bytes);
+    Wrote::Done(what.rows_added(&newest))
 }

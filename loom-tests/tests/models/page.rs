@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 use loom_tests::tree::{image, value};
 use loom_tests::{check, check_control, check_within};
-use rshelve_core::base::ids::TxnId;
+use rshelve_core::base::ids::{TableId, TxnId};
 use rshelve_core::cache::Cache;
 use rshelve_core::internals::mvcc::Transactions;
 use rshelve_core::internals::reclaim::{Fences, HazardDomain, HazardSlot};
@@ -234,6 +234,38 @@ fn update_chain() {
     writer.join().unwrap();
 }
 
+/// A commit in one step, then one that comes to nothing, beside a snapshot and a read without one.
+fn commit_at_once() {
+    const TABLE: TableId = TableId(1);
+    let page = Page::new(&[b"a"]);
+    let writer = {
+        let (page, pin) = (page.clone(), page.pinned());
+        thread::spawn(move || {
+            let mut latched = pin.leaf().unwrap().latch();
+            let newest = latched.newest(b"k");
+            let pending = latched.put_pending_on(&newest, b"k", UpdateKind::Inline, b"v");
+            page.transactions.commit_at_once((TABLE, 1), |id| pending.stamp(id));
+            let newest = latched.newest(b"k");
+            drop(latched.put_pending_on(&newest, b"k", UpdateKind::Inline, b"undone"));
+        })
+    };
+    let pin = page.pinned();
+    let below = page.transactions.all_ended_below();
+    let settled = read(&pin, b"k", &Settled { below });
+    assert_ne!(settled, Some(&b"undone"[..]), "a rollback was read");
+    let guard = Transactions::snapshot(&page.transactions);
+    let first = read(&pin, b"k", &**guard.snapshot());
+    assert_eq!(guard.rows(TABLE), u64::from(first.is_some()), "the count differs from the rows");
+    let again = read(&pin, b"k", &**guard.snapshot());
+    assert_eq!(first, again, "a snapshot changed its mind");
+    assert!(first.is_none_or(|value| value == b"v"), "a rollback was read");
+    writer.join().unwrap();
+    assert_eq!(read(&pin, b"k", &**guard.snapshot()), first, "a snapshot changed its mind");
+    drop(guard);
+    let guard = Transactions::snapshot(&page.transactions);
+    assert_eq!(read(&pin, b"k", &**guard.snapshot()), Some(&b"v"[..]), "a commit was lost");
+}
+
 /// A leaf is replaced, and a commit goes to the new one, beside a reader that holds the old one: a
 /// commit that its snapshot sees is on the old leaf, or the old leaf is dead.
 fn held_leaf() {
@@ -345,6 +377,18 @@ fn model_5_update_chain() {
 #[test]
 fn model_5_needs_the_release_of_the_head() {
     check_control("5 update chain", Weakness::PrependRelaxed, RACE, update_chain);
+}
+
+#[test]
+fn model_5_commit_in_one_step() {
+    check("5 commit in one step", commit_at_once);
+}
+
+#[test]
+fn model_5_needs_the_id_before_the_commit() {
+    // Whichever loom comes upon first: the count, or the second look.
+    let complaint = "assertion `left == right` failed";
+    check_control("5 commit in one step", Weakness::StampBehindCommit, complaint, commit_at_once);
 }
 
 #[test]
