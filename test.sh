@@ -44,10 +44,7 @@ step_fmt() { cargo fmt --all --check; }
 step_clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
 step_doctest() { cargo test --workspace --doc --no-fail-fast; }
 step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps; }
-step_deny() {
-  cargo deny --version >/dev/null 2>&1 || skip "cargo-deny is not installed" || return
-  cargo deny --offline check licenses bans sources
-}
+step_deny() { scripts/deny.sh; }
 step_loom() {
   [ -x loom-tests/run.sh ] || skip "there is no loom-tests/run.sh" || return
   loom-tests/run.sh

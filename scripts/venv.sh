@@ -4,6 +4,7 @@
 # has changed since the last time.
 #
 #   scripts/venv.sh [EXTRA...]     extras of pyproject.toml, such as: demo test
+#   scripts/venv.sh --bare         only the environment, for tools that need no rshelve
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=.venv
@@ -54,6 +55,7 @@ stamp_of() {
 if ! "$python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
   make_venv
 fi
+[ "${1:-}" != --bare ] || exit 0
 
 # What was asked for once stays, so that two callers do not take turns in removing it.
 mkdir -p "$venv/rshelve"

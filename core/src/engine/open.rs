@@ -196,7 +196,8 @@ impl Engine {
         };
         if needs_recovery && writable {
             inner.shared.replaced.hold_back();
-            recovery::replay(origin, &survey, &mut Replay::new(&inner))?;
+            let mut hands = Replay::new(&inner, survey.log_bytes(origin));
+            recovery::replay(origin, &survey, &mut hands)?;
             let replaced = inner.shared.replaced.let_go();
             inner.catalog.tree().free_long_values(replaced)?;
             recovery::free_abandoned(&survey, &blocks)?;

@@ -1,29 +1,112 @@
 //! Recovery's hands: applies what the log says to the trees of a database that nobody else sees yet.
+//!
+//! Changes wait in a batch until it is full, and are applied in key order: a leaf at a time, all that the
+//! batch has for it.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 
 use super::catalog::Entry;
 use super::{Inner, OpenTable};
 use crate::base::error::{Error, Result};
-use crate::base::ids::{TableId, TxnId};
+use crate::base::ids::TableId;
 use crate::base::options::KEY_BYTES_MAX;
-use crate::page::{PinnedLeaf, UpdateKind};
-use crate::recovery::Apply;
+use crate::cache::Charge;
+use crate::page::{Latched, PinnedLeaf, UpdateKind};
+use crate::recovery::{Apply, Batch};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::txn::{Change, Verb};
+
+/// What part of the cache a batch may take: pages need the rest.
+const BATCH_PART: u64 = 4;
+
+/// How many changes a leaf gets before it is built again, and about how many bytes. Many, for a leaf that
+/// grows into many is built once for all of them; but what it holds meanwhile is beyond the cache's bound.
+const RUN_CHANGES_MAX: usize = 4096;
+const RUN_BYTES_MAX: u64 = 128 << 10;
 
 /// See the module.
 pub(super) struct Replay<'d> {
     inner: &'d Inner,
     pin: PinnedLeaf,
     tables: BTreeMap<TableId, Option<OpenTable>>,
+    batch: Batch,
+    run_bytes_max: usize,
+    /// Of the batch, from the first to the last.
+    _charge: Charge,
 }
 
 impl<'d> Replay<'d> {
-    pub(super) fn new(inner: &'d Inner) -> Self {
-        Self { inner, pin: inner.shared.new_pin(), tables: BTreeMap::new() }
+    /// For a log of so many bytes.
+    pub(super) fn new(inner: &'d Inner, log_bytes: u64) -> Self {
+        let cache = &inner.shared.cache;
+        let batch = Batch::new((cache.bytes_max() / BATCH_PART).min(log_bytes) as usize);
+        Self {
+            inner,
+            pin: inner.shared.new_pin(),
+            tables: BTreeMap::new(),
+            _charge: Charge::new(cache, batch.bytes_max() as u64),
+            batch,
+            run_bytes_max: cache.batch_bytes().min(RUN_BYTES_MAX) as usize,
+        }
     }
+
+    /// Applies what waits.
+    fn flush(&mut self) -> Result<()> {
+        let Self { inner, pin, tables, batch, run_bytes_max, .. } = self;
+        let mut changes = batch.sorted().peekable();
+        while let Some(Change { table: id, key, .. }) = changes.peek().copied() {
+            let Some(Some(table)) = tables.get(&id) else {
+                unreachable!("a change to a table that is not there was kept")
+            };
+            let rows = table.tree().write(key, pin, |latched| {
+                Ok(apply_run(inner, id, latched, &mut changes, *run_bytes_max))
+            })?;
+            pin.release();
+            let transactions = &inner.shared.transactions;
+            transactions.set_rows(id, transactions.rows(id).saturating_add_signed(rows));
+            inner.make_room(inner.options.timeout)?;
+            inner.relieve();
+        }
+        drop(changes);
+        batch.clear();
+        Ok(())
+    }
+}
+
+/// Applies the next of `changes`, which belongs to the latched leaf of `table`, and those behind it that do,
+/// up to a bound. Returns by how many the rows grew.
+fn apply_run<'c>(
+    inner: &Inner,
+    table: TableId,
+    latched: &mut Latched<'_>,
+    changes: &mut Peekable<impl Iterator<Item = Change<'c>>>,
+    run_bytes_max: usize,
+) -> i64 {
+    let leaf = latched.leaf();
+    let before = leaf.entry_count();
+    let (mut rows, mut count, mut bytes_left) = (0, 0, run_bytes_max);
+    let mut next = changes.next();
+    while let Some(Change { key, verb, .. }) = next {
+        let (kind, bytes) = match verb {
+            Verb::Put(value) => (UpdateKind::Inline, value),
+            Verb::PutOverflow(reference) => {
+                inner.shared.replaced.revive(reference);
+                (UpdateKind::Overflow, reference)
+            }
+            Verb::Remove => (UpdateKind::Tombstone, &[][..]),
+        };
+        let was_there = latched.put_ascending(before, key, kind, bytes);
+        rows += i64::from(kind != UpdateKind::Tombstone) - i64::from(was_there);
+        count += 1;
+        bytes_left = bytes_left.saturating_sub(key.len() + bytes.len());
+        if count == RUN_CHANGES_MAX || bytes_left == 0 {
+            break;
+        }
+        next = changes.next_if(|change| change.table == table && leaf.covers(change.key));
+    }
+    rows
 }
 
 impl Apply for Replay<'_> {
@@ -41,28 +124,10 @@ impl Apply for Replay<'_> {
             let what = "change in a log record";
             return Err(Error::corrupt(&inner.label, 0, what, "what fits into a page", found));
         }
-        let (kind, bytes) = match change.verb {
-            Verb::Put(value) => (UpdateKind::Inline, value),
-            Verb::PutOverflow(reference) => {
-                inner.shared.replaced.revive(reference);
-                (UpdateKind::Overflow, reference)
-            }
-            Verb::Remove => (UpdateKind::Tombstone, &[][..]),
-        };
-        let rows = table.tree().write(change.key, &mut self.pin, |latched| {
-            let was = latched.newest(change.key).value.is_some();
-            let is = kind != UpdateKind::Tombstone;
-            if was || is {
-                latched.put(change.key, TxnId::VISIBLE, kind, bytes);
-            }
-            Ok(i64::from(is) - i64::from(was))
-        })?;
-        self.pin.release();
-        let transactions = &inner.shared.transactions;
-        let count = transactions.rows(change.table).saturating_add_signed(rows);
-        transactions.set_rows(change.table, count);
-        inner.make_room(inner.options.timeout)?;
-        inner.relieve();
+        if self.batch.is_full() {
+            self.flush()?;
+        }
+        self.batch.push(change);
         Ok(())
     }
 
@@ -77,18 +142,24 @@ impl Apply for Replay<'_> {
         let id = entry.id;
         if self.inner.catalog.get_by_id(id).is_none() {
             self.inner.catalog.insert(entry, &self.inner.shared);
+            // It was looked for and not there: nothing waits for it.
+            self.tables.remove(&id);
         }
-        self.tables.remove(&id);
         self.inner.next_table.fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
         Ok(())
     }
 
     fn drop_table(&mut self, id: TableId) -> Result<()> {
+        self.flush()?;
         self.tables.remove(&id);
         let Some(table) = self.inner.catalog.get_by_id(id) else { return Ok(()) };
         let name = Arc::<str>::from(table.name());
         drop(table);
         let table = self.inner.catalog.remove(&name)?;
         self.inner.discard(&table)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.flush()
     }
 }

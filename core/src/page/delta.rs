@@ -125,8 +125,15 @@ impl Delta {
     /// The entry of `key`, whose head is `head`.
     #[inline]
     pub(super) fn find(&self, head: u64, key: &[u8]) -> Option<&Entry> {
+        self.find_among(usize::MAX, head, key)
+    }
+
+    /// The same, among the first `count` entries.
+    #[inline]
+    pub(super) fn find_among(&self, count: usize, head: u64, key: &[u8]) -> Option<&Entry> {
         let entries = self.entries()?;
         let heads = entries.heads();
+        let heads = heads.get(..count).unwrap_or(heads);
         for (index, candidate) in heads.iter().enumerate() {
             // Relaxed: published by the Acquire load of the count.
             if candidate.load(Ordering::Relaxed) == head

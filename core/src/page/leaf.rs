@@ -438,7 +438,13 @@ impl<'p> Latched<'p> {
     #[inline]
     pub fn newest(&self, key: &[u8]) -> Newest<'p> {
         let leaf = self.leaf;
-        let entry = leaf.delta.find(key_head(key, leaf.prefix_len as usize), key);
+        self.newest_at(leaf.delta.find(key_head(key, leaf.prefix_len as usize), key), key)
+    }
+
+    /// The same, given the key's entry.
+    #[inline]
+    fn newest_at(&self, entry: Option<&'p Entry>, key: &[u8]) -> Newest<'p> {
+        let leaf = self.leaf;
         if let Some(entry) = entry
             && let Ok(Some(update)) = first_seen(entry.newest(), &Everything)
         {
@@ -503,6 +509,28 @@ impl<'p> Latched<'p> {
         // SAFETY: it was just carved from the arena of the leaf that `self` borrows, which frees nothing
         // before it is dropped.
         Pending { update: unsafe { update.as_ref() }, is_stamped: false }
+    }
+
+    /// Gives `key` a version that everybody sees, unless that deletes what is not there, and says whether
+    /// the key had a value. For keys in ascending order, of which one may come again at once: of the leaf's
+    /// entries only the first `before` are searched, as many as there were before the first of these calls.
+    pub fn put_ascending(
+        &mut self,
+        before: usize,
+        key: &[u8],
+        kind: UpdateKind,
+        bytes: &[u8],
+    ) -> bool {
+        let leaf = self.leaf;
+        let last = leaf.delta.len().checked_sub(1).and_then(|last| leaf.delta.entry(last));
+        let entry = last.filter(|entry| entry.key() == key).or_else(|| {
+            leaf.delta.find_among(before, key_head(key, leaf.prefix_len as usize), key)
+        });
+        let was_there = self.newest_at(entry, key).value.is_some();
+        if was_there || kind != UpdateKind::Tombstone {
+            self.put_at(entry, key, TxnId::VISIBLE, kind, bytes);
+        }
+        was_there
     }
 
     #[inline]

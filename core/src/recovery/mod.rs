@@ -3,11 +3,12 @@
 //! Two passes over the log. The first learns which large transactions committed, claims the space of
 //! the long values that they name, and finds where the log ends: at the first record that is not
 //! whole, or that names a long value which never reached the disk. Either is an error where a later
-//! record says that it had been durable. The second applies what committed, in
-//! the log's order. A checkpoint by the caller then makes the result durable, and only after it
+//! record says that it had been durable. The second hands over what committed, in the log's order; it
+//! is applied in batches, sorted by key. A checkpoint by the caller then makes the result durable, and only after it
 //! the old segments go; until then recovery can be interrupted and started again.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod long_values;
 
 use hashbrown::HashSet;
@@ -22,6 +23,8 @@ use crate::txn::{Change, Payload, Verb, kind};
 use crate::wal::{Record, Scan, scan};
 
 use long_values::{LongValues, Settled};
+
+pub use batch::Batch;
 
 /// Where the log is, and from where it is replayed.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +46,8 @@ pub struct Origin<'s> {
 
 /// What replay does to the database.
 pub trait Apply {
-    /// Applies one change. A table that does not exist was dropped later: nothing is to be done.
+    /// Applies one change, now or by the end of [`finish`](Self::finish). A table that does not exist was
+    /// dropped later: nothing is to be done.
     ///
     /// # Errors
     /// What reading and writing pages gives.
@@ -60,6 +64,12 @@ pub trait Apply {
     /// # Errors
     /// What freeing its pages gives.
     fn drop_table(&mut self, table: TableId) -> Result<()>;
+
+    /// That was all: whatever waits is applied.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    fn finish(&mut self) -> Result<()>;
 }
 
 /// What the first pass found out.
@@ -99,6 +109,11 @@ impl Survey {
     /// Where the next epoch starts.
     pub fn end(&self) -> Lsn {
         self.end
+    }
+
+    /// How many bytes of log there are from `origin` on.
+    pub fn log_bytes(&self, origin: Origin<'_>) -> u64 {
+        self.end.0.saturating_sub(origin.from.0)
     }
 
     /// The next epoch.
@@ -165,7 +180,7 @@ pub fn replay(origin: Origin<'_>, survey: &Survey, apply: &mut dyn Apply) -> Res
     let mut scan = open(origin)?;
     while let Some(record) = scan.next_record()? {
         if record.position >= survey.end {
-            return Ok(());
+            break;
         }
         match record.kind {
             kind::COMMIT => apply_changes(&record, origin, survey, apply)?,
@@ -184,7 +199,7 @@ pub fn replay(origin: Origin<'_>, survey: &Survey, apply: &mut dyn Apply) -> Res
             _ => return Err(malformed(&record, origin)),
         }
     }
-    Ok(())
+    apply.finish()
 }
 
 fn apply_changes(

@@ -21,6 +21,7 @@ mod panics;
 mod planted;
 mod real;
 mod regressions;
+mod replay;
 mod security;
 mod soak;
 mod stress;

@@ -4,15 +4,47 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use rshelve_core::base::options::DatabaseOptions;
+use rshelve_core::base::options::{DatabaseOptions, TableOptions};
 use rshelve_core::engine::{Engine, verify_file};
 
-use rshelve_core::base::options::TableOptions;
+/// The logs: bytes of a value, and the order of the keys. Very short rows under random keys are the most
+/// work that a log can make.
+const CASES: [(usize, Order); 5] = [
+    (1000, Order::Random),
+    (100, Order::Random),
+    (100, Order::Ascending),
+    (16, Order::Random),
+    (16, Order::Few),
+];
 
-/// Rows of this size and what an open may take of a processor behind a log full of them. The clock on the
-/// wall is not held to it: others may want the processor, too. Very short rows under random keys are the
-/// most work that a log can make.
-const CASES: [(usize, f64); 3] = [(1000, 1.0), (300, 1.0), (100, 2.5)];
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    /// Far apart, so that the replay meets pages all over.
+    Random,
+    Ascending,
+    /// A thousand keys again and again.
+    Few,
+}
+
+impl Order {
+    fn key(self, number: u64) -> [u8; 8] {
+        match self {
+            Self::Random => number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            Self::Ascending => number,
+            Self::Few => number % 1000,
+        }
+        .to_be_bytes()
+    }
+
+    /// How many rows so many changes come to.
+    fn rows(self, count: u64) -> u64 {
+        if matches!(self, Self::Few) { count.min(1000) } else { count }
+    }
+}
+
+/// What an open may take of a processor, in seconds. The clock on the wall is not held to it: others may want
+/// the processor, too. The promise is for optimised builds; others have their assertions beside.
+const CPU_SECONDS_MAX: f64 = if cfg!(debug_assertions) { 3.0 } else { 1.0 };
 
 /// What this thread had of a processor so far, in seconds.
 fn cpu_seconds() -> Option<f64> {
@@ -28,7 +60,7 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-fn check(value_bytes: usize, cpu_seconds_max: f64) {
+fn check(value_bytes: usize, order: Order) {
     let options = DatabaseOptions { background: false, ..DatabaseOptions::default() };
     let (folder, killed) =
         (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -39,9 +71,7 @@ fn check(value_bytes: usize, cpu_seconds_max: f64) {
     // A record has 32 bytes of its own, and a few for the table and the key.
     let count = options.checkpoint_log_bytes / (value_bytes as u64 + 48);
     for number in 0..count {
-        // Far apart, so that the replay meets pages all over.
-        let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-        session.put(&eggs, &key, &value).expect("room");
+        session.put(&eggs, &order.key(number), &value).expect("room");
     }
     copy_files(folder.path(), killed.path());
     drop((session, eggs));
@@ -54,17 +84,17 @@ fn check(value_bytes: usize, cpu_seconds_max: f64) {
     let took = began.elapsed().as_secs_f64();
     let cpu = cpu_seconds().zip(cpu).map(|(after, before)| after - before);
     println!(
-        "{} log records of {value_bytes} bytes: open in {took:.3} s, {cpu:?} s of a processor",
+        "{} log records of {value_bytes} bytes, {order:?}: open in {took:.3} s, {cpu:?} s of a processor",
         report.log_records
     );
     let eggs = engine.table("eggs").expect("it is there");
-    assert_eq!(engine.session().expect("a session").rows(&eggs), count);
-    assert!(cpu.is_none_or(|cpu| cpu < cpu_seconds_max), "{cpu:?} s");
+    assert_eq!(engine.session().expect("a session").rows(&eggs), order.rows(count));
+    assert!(cpu.is_none_or(|cpu| cpu < CPU_SECONDS_MAX), "{cpu:?} s");
 }
 
 #[test]
 fn open_behind_a_log_of_default_size_takes_less_than_a_second() {
-    for (value_bytes, cpu_seconds_max) in CASES {
-        check(value_bytes, cpu_seconds_max);
+    for (value_bytes, order) in CASES {
+        check(value_bytes, order);
     }
 }
