@@ -4,6 +4,7 @@
 //! time of them that an operation waited for other threads inside the engine (built with the feature
 //! `waits`; `run.sh threads` does). The second sets two threads beside two processes, in turn.
 
+mod crew;
 mod ratios;
 mod work;
 
@@ -22,6 +23,7 @@ const USAGE: &str = "rshelve-benches threads [options]\n\n\
     --records N        rows of the table (default 200000)\n\
     --milliseconds N   length of each measurement (default 1000)\n\
     --rounds N         pairs of each comparison (default 7)\n\
+    --only TEXT        the comparisons whose name has it, or the table of mixes\n\
     --folder PATH      where databases are made (default beside the program)";
 
 /// How much is measured.
@@ -34,6 +36,14 @@ pub struct Plan {
     rounds: usize,
     /// Where databases are made.
     folder: PathBuf,
+    /// What is measured: the comparisons whose name has this, or the `mixes`. None is everything.
+    only: Option<String>,
+}
+
+impl Plan {
+    fn has(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
 }
 
 /// Runs the benchmark, and prints its tables.
@@ -46,6 +56,7 @@ pub fn main(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
         time: Duration::from_secs(1),
         rounds: 7,
         folder: std::env::current_exe()?.with_file_name("bench-data"),
+        only: None,
     };
     let mut child = None;
     while let Some(argument) = arguments.next() {
@@ -55,6 +66,7 @@ pub fn main(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
             "--milliseconds" => plan.time = Duration::from_millis(value()?.parse()?),
             "--rounds" => plan.rounds = value()?.parse()?,
             "--folder" => plan.folder = PathBuf::from(value()?),
+            "--only" => plan.only = Some(value()?),
             "--child" => child = Some(value()?.parse()?),
             "--help" | "-h" => {
                 println!("{USAGE}");
@@ -65,7 +77,7 @@ pub fn main(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
     }
     std::fs::create_dir_all(&plan.folder)?;
     match child {
-        Some(number) => ratios::child(&plan, number),
+        Some(number) => crew::child(&plan, number),
         None => parent(&plan),
     }
 }
@@ -81,6 +93,13 @@ fn open(path: &Path) -> Outcome<Connection> {
 
 fn parent(plan: &Plan) -> Outcome<()> {
     println!("{}; {} rows\n", machine::description(), plan.records);
+    if plan.has("mixes") {
+        mixes(plan)?;
+    }
+    comparisons(plan)
+}
+
+fn mixes(plan: &Plan) -> Outcome<()> {
     let path = plan.folder.join("threads");
     let connection = open(&path)?;
     let field = Field::fill(&connection, "table", plan.records)?;
@@ -92,17 +111,20 @@ fn parent(plan: &Plan) -> Outcome<()> {
             println!("{}", line(&mix.name(), count, plan.time, &done));
         }
     }
-    println!("\n| compared | ratio (95 % interval) | wanted |\n|---|---:|---:|");
-    for compared in ratios::all(plan, &connection, &field)? {
-        let Some(ratio) = compared.ratio else { continue };
-        let interval = ratio.interval.map(|(low, high)| format!(" ({low:.2} to {high:.2})"));
-        let interval = interval.unwrap_or_default();
-        println!("| {} | {:.2}{interval} | {:.2} |", compared.name, ratio.mean, compared.wanted);
-    }
     connection.close()?;
     std::fs::remove_file(path)?;
-    ratios::clean(&plan.folder);
     Ok(())
+}
+
+fn comparisons(plan: &Plan) -> Outcome<()> {
+    println!("\n| compared | ratio (95 % interval) | wanted |\n|---|---:|---:|");
+    ratios::all(plan, |compared| {
+        let Some(ratio) = compared.ratio else { return };
+        let interval = ratio.interval.map(|(low, high)| format!(" ({low:.2} to {high:.2})"));
+        let interval = interval.unwrap_or_default();
+        let wanted = compared.wanted.map_or("-".into(), |wanted| format!("{wanted:.2}"));
+        println!("| {} | {:.2}{interval} | {wanted} |", compared.name, ratio.mean);
+    })
 }
 
 fn line(name: &str, threads: u64, time: Duration, done: &Done) -> String {

@@ -31,7 +31,7 @@ use crate::cache::Cache;
 use crate::format::PageImage;
 use crate::memory::Owned;
 use crate::mvcc::Transactions;
-use crate::page::{Home, Leaf, LeafRange, PageRef, PinnedLeaf, new_leaf_in};
+use crate::page::{Home, Leaf, LeafRange, PageRef, PinnedLeaf, RootRef, new_leaf_in};
 use crate::reclaim::{HazardDomain, HazardSlot};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, epoch};
@@ -93,7 +93,7 @@ pub struct Tree {
     id: TableId,
     options: TableOptions,
     shared: Shared,
-    root: Box<PageRef>,
+    root: RootRef,
     /// See the module.
     structure: Mutex<()>,
     serials: AtomicU32,
@@ -134,6 +134,7 @@ impl Tree {
 
     fn with_root(id: TableId, options: TableOptions, shared: Shared, root: Box<PageRef>) -> Self {
         let (structure, serials) = (Mutex::new(()), AtomicU32::new(1));
+        let root = RootRef::new(root);
         Self { id, options, shared, root, structure, serials, uses: TreeUse(Arc::new(())) }
     }
 

@@ -158,6 +158,7 @@ impl Inner {
         let start = Instant::now();
         let mut fruitless = 0;
         let mut naps = 0;
+        let mut rung_at = None;
         let cache = &self.shared.cache;
         while cache.pressure() == Pressure::Full {
             self.failure.check()?;
@@ -169,7 +170,13 @@ impl Inner {
                 continue;
             }
             naps = 0;
-            self.bell.ring_evictor();
+            // Where whole rounds of ours free nothing, the evictor would go round for nothing, too, until
+            // somebody ends who kept something.
+            let oldest = Some(self.shared.transactions.oldest());
+            if fruitless == 0 || rung_at != oldest {
+                rung_at = oldest;
+                self.bell.ring_evictor();
+            }
             let step = self.evict_step()?;
             if step.evicted > 0 {
                 fruitless = 0;

@@ -28,7 +28,7 @@ pub use delta::Entry;
 pub use index::Index;
 pub use leaf::{Latched, Leaf, LeafRange, Lookup, Newest, Pending, ValueRef};
 pub use pin::PinnedLeaf;
-pub use reference::{Home, LoadClaim, PageRef, State};
+pub use reference::{Home, LoadClaim, PageRef, RootRef, State};
 pub use replace::{
     bury_index, bury_on_disk, evict_index, new_index_reference, new_leaf_in, new_leaf_reference,
     new_reference_on_disk, replace_index,

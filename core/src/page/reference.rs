@@ -119,6 +119,44 @@ impl Drop for LoadClaim {
     }
 }
 
+/// A reference that no index names: a tree's root. Not a box, which says wherever it is moved to that nothing
+/// else leads to what is in it: leaves lead to their home.
+pub struct RootRef(NonNull<PageRef>);
+
+// SAFETY: as a box of the reference, which is both.
+unsafe impl Send for RootRef {}
+// SAFETY: as above.
+unsafe impl Sync for RootRef {}
+
+impl RootRef {
+    /// Takes over a reference that nothing leads to yet.
+    pub fn new(reference: Box<PageRef>) -> Self {
+        Self(NonNull::from(Box::leak(reference)))
+    }
+
+    /// See [`PageRef::free_below`].
+    pub fn free_below(&mut self, hazards: &HazardDomain) {
+        // SAFETY: it is ours until we are dropped, and `&mut self` says that nobody else uses it.
+        unsafe { self.0.as_mut() }.free_below(hazards);
+    }
+}
+
+impl std::ops::Deref for RootRef {
+    type Target = PageRef;
+    #[inline]
+    fn deref(&self) -> &PageRef {
+        // SAFETY: it is ours until we are dropped.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for RootRef {
+    fn drop(&mut self) {
+        // SAFETY: `new` took it out of a box; what is below was freed, so no leaf goes home any more.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
 /// What a reference's word said.
 #[derive(Clone, Copy)]
 pub enum State<'g> {

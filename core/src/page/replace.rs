@@ -41,6 +41,8 @@ impl Latched<'_> {
 
     fn change_word(self, hazards: &Arc<HazardDomain>, change: impl FnOnce(&PageRef)) {
         let Some(home) = self.home() else { return };
+        // What it was installed as, not what we borrow: it will be freed.
+        let Some(leaf) = home.leaf() else { return };
         if is_left_out!(KillAfterWord) {
             change(home);
             self.kill();
@@ -48,7 +50,6 @@ impl Latched<'_> {
             self.kill();
             change(home);
         }
-        let leaf = NonNull::from(self.leaf());
         drop(self);
         // SAFETY: the word that led to the leaf was changed above, under the latch, by whoever
         // killed it, so once.
@@ -113,9 +114,11 @@ pub fn new_leaf_reference(
     serial: u32,
     make: impl FnOnce(&PageRef) -> Owned<Leaf>,
 ) -> NonNull<PageRef> {
-    let reference = PageRef::new_dirty(serial, 0);
-    new_leaf_in(&reference, make);
-    NonNull::from(Box::leak(reference))
+    // No box any more when the leaf learns where its home is: see `RootRef`.
+    let reference = NonNull::from(Box::leak(PageRef::new_dirty(serial, 0)));
+    // SAFETY: it was just made, and nobody else knows it yet.
+    new_leaf_in(unsafe { reference.as_ref() }, make);
+    reference
 }
 
 /// Puts the first leaf under a reference that nobody else knows yet.

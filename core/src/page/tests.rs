@@ -23,7 +23,7 @@ fn image(keys: &[&[u8]]) -> PageImage {
 
 /// A reference with a leaf under it. When it goes, nothing may be left.
 struct Page {
-    reference: Box<PageRef>,
+    reference: RootRef,
     hazards: Arc<HazardDomain>,
     cache: Arc<Cache>,
 }
@@ -35,7 +35,7 @@ impl Page {
 
     fn with_txns(keys: &[&[u8]], cell_txns: Option<Box<[TxnId]>>) -> Self {
         let page = Self {
-            reference: PageRef::new_dirty(0, 0),
+            reference: RootRef::new(PageRef::new_dirty(0, 0)),
             hazards: HazardDomain::new(Fences::Portable),
             cache: Arc::new(Cache::new(1 << 20)),
         };

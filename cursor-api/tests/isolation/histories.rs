@@ -3,9 +3,11 @@
 //! Clients append to lists, or write registers, under few hot keys, at a cache that is smaller than the
 //! table, with a checkpoint every 50 ms. The judge infers from what they read which transaction came
 //! before which, and looks for cycles that strong snapshot isolation forbids. That it does not know is a
-//! failure too. As a control the engine's conflict check is left out: such a history must be rejected.
+//! failure too. As a control the engine's conflict check is left out: such a history must be rejected. So
+//! that this does not depend on how many processors there are, a control's clients begin their transactions
+//! together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use adya::r#gen::{GenOpts, Kind, TxnOp};
@@ -22,9 +24,46 @@ const MODEL: &str = "strong-snapshot-isolation";
 /// Between two kills.
 const TRANSACTIONS_PER_LIFE: u64 = 4_000;
 
+/// Where a control's clients meet after they have begun a transaction each. All of them see the same, and go
+/// on from there: whoever writes over what another has read and written by then has lost an update.
+#[derive(Default)]
+struct Meeting {
+    state: Mutex<Met>,
+    is_over: Condvar,
+}
+
+#[derive(Default)]
+struct Met {
+    arrived: usize,
+    round: u64,
+}
+
+impl Meeting {
+    /// How long one waits for the others. At the end of a history they do not come any more.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    /// Returns when `count` have come.
+    fn attend(&self, count: usize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.arrived += 1;
+        let round = state.round;
+        if state.arrived < count {
+            let wait = self
+                .is_over
+                .wait_timeout_while(state, Self::PATIENCE, |state| state.round == round);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.round == round {
+            *state = Met { arrived: 0, round: round + 1 };
+            self.is_over.notify_all();
+        }
+    }
+}
+
 /// One client of the database: a session of the life that it last found.
 struct OneClient {
     database: Arc<Database>,
+    meeting: Arc<Meeting>,
     session: Session,
     life: u64,
     plan: Plan,
@@ -32,14 +71,18 @@ struct OneClient {
 }
 
 impl OneClient {
-    fn new(database: &Arc<Database>, plan: Plan, seed: u64) -> Self {
+    fn new(database: &Arc<Database>, meeting: &Arc<Meeting>, plan: Plan, seed: u64) -> Self {
         let (session, life) = database.session();
-        Self { database: Arc::clone(database), session, life, plan, seed }
+        let (database, meeting) = (Arc::clone(database), Arc::clone(meeting));
+        Self { database, meeting, session, life, plan, seed }
     }
 
     fn run(&self, ops: &[TxnOp]) -> Result<Vec<Option<Vec<i64>>>> {
         let mut cursor = self.session.open_cursor(TABLE)?;
         self.session.begin()?;
+        if !self.plan.checks_conflicts {
+            self.meeting.attend(self.plan.threads);
+        }
         let outcome = ops.iter().map(|op| self.step(&mut cursor, *op)).collect();
         match outcome {
             Ok(reads) => self.session.commit().map(|()| reads),
@@ -71,7 +114,7 @@ impl Client for OneClient {
             self.database.kill(self.seed);
         }
         if self.life != self.database.life() {
-            *self = Self::new(&self.database, self.plan, self.seed);
+            *self = Self::new(&self.database, &self.meeting, self.plan, self.seed);
         }
         let outcome = self.run(ops);
         if self.life != self.database.life() {
@@ -131,8 +174,9 @@ fn judge(plan: Plan) -> Report {
         seed,
         ..RunOpts::default()
     };
+    let meeting = Arc::default();
     let connect = || -> std::result::Result<Box<dyn Client>, adya::Error> {
-        Ok(Box::new(OneClient::new(&database, plan, seed)))
+        Ok(Box::new(OneClient::new(&database, &meeting, plan, seed)))
     };
     let before = database.pages_evicted();
     let (history, counts) =
