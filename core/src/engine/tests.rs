@@ -49,6 +49,50 @@ fn checkpoint_of_a_last_leaf_ends_beside_a_neighbour_on_disk() {
     assert_eq!(session.rows(&table), u64::from(ROWS));
 }
 
+/// Small enough for Miri: leaves that split, a log, eviction and a checkpoint beside two writers, a close.
+#[test]
+fn rows_of_two_threads_outlive_eviction_and_a_close() {
+    let storage = MemoryStorage::new();
+    let options = DatabaseOptions {
+        cache_bytes_max: DatabaseOptions::CACHE_BYTES_LEAST,
+        log_segment_bytes: 64 << 10,
+        background: false,
+        ..DatabaseOptions::default()
+    };
+    let open = || {
+        let storage = Arc::new(storage.clone());
+        Engine::open_on(storage, NAME, options.clone()).expect("it opens")
+    };
+    let small = TableOptions { leaf_bytes_max: 4 << 10, ..TableOptions::default() };
+    let key = |thread: u32, number: u32| (number * 2 + thread).to_be_bytes();
+    let engine = open();
+    let table = engine.create_table("main", &small).expect("the table is created");
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (engine, table) = (&engine, &table);
+            scope.spawn(move || {
+                let mut session = engine.session().expect("a session opens");
+                for number in 0..6 {
+                    session.put(table, &key(thread, number), &[7; 500]).expect("it is stored");
+                }
+            });
+        }
+        engine.inner.evict_step().expect("a step of eviction");
+        engine.checkpoint().expect("a checkpoint");
+        engine.inner.evict_step().expect("a step of eviction");
+    });
+    drop(table);
+    engine.close().expect("it closes");
+    let engine = open();
+    let table = engine.table("main").expect("the table is there");
+    let mut session = engine.session().expect("a session opens");
+    assert_eq!(session.rows(&table), 12);
+    for (thread, number) in (0..6).flat_map(|number| [(0, number), (1, number)]) {
+        let found = session.get(&table, &key(thread, number), <[u8]>::to_vec);
+        assert_eq!(found.expect("it is read"), Some(vec![7; 500]));
+    }
+}
+
 fn changes(keys: impl Iterator<Item = u32>, value: u8) -> Vec<([u8; 4], Option<[u8; 1]>)> {
     keys.map(|key| (key.to_be_bytes(), Some([value]))).collect()
 }
