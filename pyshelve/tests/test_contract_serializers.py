@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pathlib
 import pickle
 
 import pytest
@@ -74,6 +76,42 @@ def test_serializer_name_is_recorded(path: str) -> None:
         shelf["a"] = 1
     with pytest.raises(rshelve.error, match="serializer 'custom'.*serializer 'pickle'"):
         rshelve.open(path + "2")
+
+
+class Bomb:
+    """Something whose pickle makes a folder when it is read."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_values_of_another_serializer_never_reach_pickle(path: str, tmp_path: pathlib.Path) -> None:
+    bomb = pickle.dumps(Bomb(tmp_path / "pickle was run"))
+    with rshelve.open(path, serializer=lambda obj, protocol: bomb, deserializer=bytes) as shelf:
+        shelf["a"] = 1
+        assert shelf["a"] == bomb
+        with pytest.raises(rshelve.error, match="serializer 'custom'.*serializer 'pickle'"):
+            rshelve.open(path)
+    with rshelve.dbm.open(path + "2", "c") as db:
+        db["a"] = bomb
+    for file in (path, path + "2"):
+        for flag in "rwc":
+            for key in ("str", "bytes"):
+                with pytest.raises(rshelve.error, match="serializer|key"):
+                    rshelve.open(file, flag, key=key)
+        rshelve.verify(file)
+        rshelve.salvage(file, file + "-new")
+        with pytest.raises(rshelve.error, match="serializer|key"):
+            rshelve.open(file + "-new")
+    assert not (tmp_path / "pickle was run").exists()
+    # It would have been noticed.
+    with rshelve.open(path + "3", serializer=lambda obj, protocol: bomb, deserializer=pickle.loads) as shelf:
+        shelf["a"] = 1
+        shelf["a"]
+    assert (tmp_path / "pickle was run").exists()
 
 
 def test_errors_of_serializers_reach_the_caller(make) -> None:
