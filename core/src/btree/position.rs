@@ -142,6 +142,42 @@ impl Position {
         Ok(if self.step(tree, view, Way::Forward)? { Landing::Above } else { Landing::End })
     }
 
+    /// Goes to the next key, if all that takes is a look at the next row of the image that the position
+    /// stands on; else stays where it is and returns false.
+    #[inline]
+    pub fn next_in_image(&mut self, view: &impl View) -> bool {
+        self.step_in_image(view, Way::Forward)
+    }
+
+    /// Goes to the previous key, as [`next_in_image`](Self::next_in_image).
+    #[inline]
+    pub fn prev_in_image(&mut self, view: &impl View) -> bool {
+        self.step_in_image(view, Way::Backward)
+    }
+
+    #[inline]
+    fn step_in_image(&mut self, view: &impl View, way: Way) -> bool {
+        let at = self.place.filter(|place| place.on_slot && self.is_set);
+        let Some(at) = at else { return false };
+        let entries = self.order.len();
+        let (slot, entry, end) = match way {
+            Way::Forward => (at.slot + 1, at.entry + usize::from(at.on_entry), entries),
+            Way::Backward => (at.slot.wrapping_sub(1), at.entry, 0),
+        };
+        let key = &mut self.key;
+        let moved = self.pin.move_to(|leaf| {
+            let is_next = entry == end
+                && leaf.entry_count() == entries
+                && slot < leaf.image().len()
+                && !leaf.is_dead();
+            if is_next { leaf.other_slot_row(slot, view, key) } else { None }
+        });
+        if moved {
+            self.place = Some(Place { slot, entry, on_slot: true, on_entry: false });
+        }
+        moved
+    }
+
     /// Goes to the next key that `view` sees; from nowhere, to the first. False, and nowhere, at the
     /// end.
     ///
@@ -203,19 +239,24 @@ impl Position {
         self.place = None;
     }
 
-    /// Sorts the leaf's entries and finds the key's place among slots and entries.
+    /// Finds the key's place among the leaf's slots and entries.
     fn locate(&mut self) -> Place {
         let Some(leaf) = self.pin.leaf() else { return Place::default() };
-        leaf.sort_entries_into(&mut self.order);
         let (slot, on_slot) = match leaf.image().search(&self.key) {
             Ok(slot) => (slot, true),
             Err(slot) => (slot, false),
         };
-        let key = self.key.as_slice();
-        let below = |number: &u16| entry_key(leaf, *number) < key;
-        let entry = self.order.partition_point(below);
-        let on_entry = self.order.get(entry).is_some_and(|number| entry_key(leaf, *number) == key);
-        let place = Place { slot, entry, on_slot, on_entry };
+        self.locate_among_entries(Place { slot, on_slot, ..Place::default() })
+    }
+
+    /// The same where the key's place among the slots is known, which stays as long as the leaf.
+    fn locate_among_entries(&mut self, mut place: Place) -> Place {
+        let Some(leaf) = self.pin.leaf() else { return Place::default() };
+        leaf.sort_entries_into(&mut self.order);
+        let (key, order) = (self.key.as_slice(), &self.order);
+        place.entry = order.partition_point(|number| entry_key(leaf, *number) < key);
+        place.on_entry =
+            order.get(place.entry).is_some_and(|number| entry_key(leaf, *number) == key);
         self.place = Some(place);
         place
     }
@@ -245,7 +286,8 @@ impl Position {
         let mut place = match self.place {
             // From nowhere there is no key to look for again; what came meanwhile no view sees.
             Some(place) if is_sorted || !self.is_set => place,
-            _ => self.locate(),
+            Some(place) => self.locate_among_entries(place),
+            None => self.locate(),
         };
         loop {
             while self.advance(&mut place, way) {

@@ -99,19 +99,32 @@ impl PageImage {
     /// What the page holds in `slot`, and its key in place of what is in `key`.
     #[inline]
     pub fn row_into(&self, slot: usize, key: &mut Vec<u8>) -> Cell<'_> {
-        let cell = self.raw_cell(slot);
-        let head = self.head(slot).to_be_bytes();
-        let prefix = self.prefix();
-        // Walks give keys of one length: then nothing is resized, only written.
-        key.resize(prefix.len() + HEAD_BYTES + cell.suffix.len(), 0);
-        let (front, rest) = key.split_at_mut(prefix.len());
-        front.copy_from_slice(prefix);
-        if let Some((place, suffix)) = rest.split_first_chunk_mut() {
-            *place = head;
-            suffix.copy_from_slice(cell.suffix);
-        }
+        key.clear();
+        key.extend_from_slice(self.prefix());
+        self.rest_into(slot, key)
+    }
+
+    /// The same where `key` begins with the page's prefix, as that of another row of the page does.
+    #[inline]
+    pub fn rest_into(&self, slot: usize, key: &mut Vec<u8>) -> Cell<'_> {
+        let Some(cell) = self.short_cell(slot) else { return self.long_rest_into(slot, key) };
+        self.cell_into(slot, cell, key)
+    }
+
+    #[cold]
+    fn long_rest_into(&self, slot: usize, key: &mut Vec<u8>) -> Cell<'_> {
+        self.cell_into(slot, self.raw_cell(slot), key)
+    }
+
+    #[inline(always)]
+    fn cell_into<'p>(&'p self, slot: usize, cell: RawCell<'p>, key: &mut Vec<u8>) -> Cell<'p> {
+        let prefix_len = self.prefix_len as usize;
+        debug_assert!(key.starts_with(self.prefix()), "a key that begins with the page's prefix");
+        key.truncate(prefix_len);
+        key.extend_from_slice(&self.head(slot).to_be_bytes());
+        key.extend_from_slice(cell.suffix);
         if cell.rest_len < HEAD_BYTES {
-            key.truncate(prefix.len() + cell.rest_len);
+            key.truncate(prefix_len + cell.rest_len);
         }
         Cell { tag: Tag::from_bits(cell.tag_bits).unwrap_or(Tag::Inline), bytes: cell.value }
     }
@@ -170,6 +183,12 @@ impl PageImage {
         let cell = self.bytes.get(self.offset(slot)..self.end as usize).unwrap_or_default();
         // There is a cell: `parse` decoded it, and `PageBuilder` encoded it.
         RawCell::at_front(cell).unwrap_or_default()
+    }
+
+    /// The cell in `slot` if its lengths are as short as nearly all are.
+    #[inline(always)]
+    fn short_cell(&self, slot: usize) -> Option<RawCell<'_>> {
+        RawCell::short_at_front(self.bytes.get(self.offset(slot)..)?)
     }
 
     #[inline]

@@ -190,16 +190,23 @@ impl<'a> RawCell<'a> {
     /// lengths of one and two bytes are decoded in place.
     #[inline(always)]
     pub(super) fn at_front(bytes: &'a [u8]) -> Option<Self> {
-        let [rest_len, low, high, ..] = *bytes else {
-            return Self::decode(&mut Reader::new(bytes));
-        };
+        match Self::short_at_front(bytes) {
+            None => Self::decode(&mut Reader::new(bytes)),
+            short => short,
+        }
+    }
+
+    /// The same, but none where a length takes more bytes.
+    #[inline(always)]
+    pub(super) fn short_at_front(bytes: &'a [u8]) -> Option<Self> {
+        let [rest_len, low, high, ..] = *bytes else { return None };
         let (value_word, begin) = match (low < 0x80, high < 0x80) {
             (true, _) => (usize::from(low), 2),
             (false, true) => (usize::from(low & 0x7f) | usize::from(high) << 7, 3),
-            (false, false) => return Self::decode(&mut Reader::new(bytes)),
+            (false, false) => return None,
         };
         if rest_len >= 0x80 {
-            return Self::decode(&mut Reader::new(bytes));
+            return None;
         }
         let rest_len = usize::from(rest_len);
         let value_at = begin + rest_len.saturating_sub(HEAD_BYTES);

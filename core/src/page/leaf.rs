@@ -335,6 +335,18 @@ impl Leaf {
             .then(|| ValueRef::of_cell(self.image.row_into(slot, key)))
     }
 
+    /// The same where `key` is that of another of the image's rows.
+    #[inline]
+    pub fn other_slot_row(
+        &self,
+        slot: usize,
+        view: &impl View,
+        key: &mut Vec<u8>,
+    ) -> Option<ValueRef<'_>> {
+        (view.verdict(self.cell_txn(slot)) == Verdict::Seen)
+            .then(|| ValueRef::of_cell(self.image.rest_into(slot, key)))
+    }
+
     /// How many keys the insert list has.
     #[inline]
     pub fn entry_count(&self) -> usize {

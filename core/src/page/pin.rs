@@ -63,19 +63,30 @@ impl PinnedLeaf {
         &mut self,
         choose: impl for<'p> FnOnce(&'p Leaf) -> Option<ValueRef<'p>>,
     ) -> bool {
-        self.value = self.leaf().and_then(choose).map(|value| match value {
-            ValueRef::Inline(bytes) => (false, NonNull::from(bytes)),
-            ValueRef::Overflow(bytes) => (true, NonNull::from(bytes)),
-        });
+        self.value = self.leaf().and_then(choose).map(place_of);
         self.value.is_some()
+    }
+
+    /// Remembers a value that `choose` finds on the leaf in place of what is remembered; where it finds
+    /// none, that stays.
+    #[inline]
+    pub fn move_to(
+        &mut self,
+        choose: impl for<'p> FnOnce(&'p Leaf) -> Option<ValueRef<'p>>,
+    ) -> bool {
+        let value = self.leaf().and_then(choose).map(place_of);
+        if value.is_some() {
+            self.value = value;
+        }
+        value.is_some()
     }
 
     /// The value that was remembered.
     #[inline]
     pub fn value(&self) -> Option<ValueRef<'_>> {
         let (is_reference, bytes) = self.value?;
-        // SAFETY: `remember` took the bytes from the leaf (its closure can name no shorter
-        // lifetime), and image and arena never change or move while the hazard holds the leaf.
+        // SAFETY: `remember` or `move_to` took the bytes from the leaf (their closures can name no
+        // shorter lifetime), and image and arena never change or move while the hazard holds the leaf.
         let bytes = unsafe { bytes.as_ref() };
         Some(if is_reference { ValueRef::Overflow(bytes) } else { ValueRef::Inline(bytes) })
     }
@@ -87,6 +98,15 @@ impl PinnedLeaf {
         if self.leaf.take().is_some() {
             self.slot.clear();
         }
+    }
+}
+
+/// Whether a value is a reference, and where its bytes are.
+#[inline]
+fn place_of(value: ValueRef<'_>) -> (bool, NonNull<[u8]>) {
+    match value {
+        ValueRef::Inline(bytes) => (false, NonNull::from(bytes)),
+        ValueRef::Overflow(bytes) => (true, NonNull::from(bytes)),
     }
 }
 

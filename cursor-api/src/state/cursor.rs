@@ -184,6 +184,7 @@ assert!(cursor.is_placed());"#)]
         self.source()?.live()
     }
 
+    #[inline]
     pub(super) fn source(&self) -> Result<&Source> {
         self.table.as_ref().ok_or_else(|| no_table(&self.name))
     }
@@ -239,6 +240,7 @@ assert_eq!(cursor.value(&session)?, b"1");"#)]
     }
 
     /// As [`key`](Self::key), for who only asks whether there is one.
+    #[inline]
     pub(crate) fn held_key(&self) -> Result<&[u8]> {
         let key = match self.key_is {
             _ if self.was_reset() => None,
@@ -250,6 +252,7 @@ assert_eq!(cursor.value(&session)?, b"1");"#)]
     }
 
     /// As [`value`](Self::value), for who only asks whether there is one.
+    #[inline]
     pub(crate) fn held_value<'c>(&'c self, session: &SessionState) -> Result<&'c [u8]> {
         match self.value_is {
             _ if self.was_reset() => Err(requires("value")),
@@ -260,12 +263,14 @@ assert_eq!(cursor.value(&session)?, b"1");"#)]
     }
 
     /// Whether it reads a checkpoint: no transaction's end, and nothing that its session does, moves it.
+    #[inline]
     fn is_past(&self) -> bool {
         matches!(self.table, Some(Source::Past(_)))
     }
 
     /// Whether a rollback or a reset of the session took the cursor from its record. It takes what was
     /// set with it; a cursor without a place keeps that.
+    #[inline]
     fn was_reset(&self) -> bool {
         self.resets != self.session_resets.load(Relaxed)
             && (self.position.is_set() || self.key_is == Held::There)
@@ -385,6 +390,7 @@ assert!(!cursor.is_placed() && cursor.key(&session).is_err());"#)]
     // What operations have in common.
 
     /// What a rollback or a reset of the session did to the cursor happens now.
+    #[inline]
     pub(super) fn catch_up(&mut self) {
         if self.was_reset() {
             self.position.reset();

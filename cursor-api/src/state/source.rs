@@ -118,6 +118,7 @@ impl Source {
         }
     }
 
+    #[inline]
     pub(super) fn value<'v>(
         &self,
         core: &CoreSession,

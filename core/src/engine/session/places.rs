@@ -54,7 +54,15 @@ impl Session {
     ///
     /// # Errors
     /// As [`find`](Self::find).
+    #[inline]
     pub fn next(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
+        if self.moves_in_image(at, |at, view| at.next_in_image(view))? {
+            return Ok(true);
+        }
+        self.next_anywhere(table, at)
+    }
+
+    fn next_anywhere(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
         if at.is_set() || self.transaction.is_none() {
             return self.placed(at, |at, view| at.next(table.tree(), view));
         }
@@ -73,7 +81,15 @@ impl Session {
     ///
     /// # Errors
     /// As [`find`](Self::find).
+    #[inline]
     pub fn prev(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
+        if self.moves_in_image(at, |at, view| at.prev_in_image(view))? {
+            return Ok(true);
+        }
+        self.prev_anywhere(table, at)
+    }
+
+    fn prev_anywhere(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
         if at.is_set() || self.transaction.is_none() {
             return self.placed(at, |at, view| at.prev(table.tree(), view));
         }
@@ -125,6 +141,26 @@ impl Session {
         Ok(found && at.key().is_some_and(is_below))
     }
 
+    /// Moves within the image that `at` stands on, if `go` can: no page is read in, so there is no room
+    /// to make for one.
+    #[inline]
+    fn moves_in_image(
+        &mut self,
+        at: &mut Position,
+        go: impl FnOnce(&mut Position, &ReadView<'_>) -> bool,
+    ) -> Result<bool> {
+        self.inner.check_open()?;
+        if !at.is_set() || self.weak() == Some(Isolation::ReadUncommitted) {
+            return Ok(false);
+        }
+        self.hold_view();
+        let moved = go(at, &view_of(&self.transaction, self.snapshot.as_ref()));
+        if moved {
+            at.set_stamp(self.view);
+        }
+        Ok(moved)
+    }
+
     fn placed<R>(
         &mut self,
         at: &mut Position,
@@ -159,6 +195,7 @@ impl Session {
 
     /// Reads that have no transaction's snapshot go on with what is committed now, unless they have a
     /// snapshot already.
+    #[inline]
     pub fn hold_view(&mut self) {
         if self.transaction.is_none() && self.snapshot.is_none() {
             self.snapshot = Some(Transactions::snapshot(&self.inner.shared.transactions));
@@ -175,7 +212,20 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is nowhere; what reading a long value gives.
+    #[inline]
     pub fn value<'v>(
+        &self,
+        table: &OpenTable,
+        at: &'v Position,
+        long_value: &'v OnceCell<Vec<u8>>,
+    ) -> Result<&'v [u8]> {
+        match at.value() {
+            Some(ValueRef::Inline(bytes)) => Ok(bytes),
+            _ => self.long_value(table, at, long_value),
+        }
+    }
+
+    fn long_value<'v>(
         &self,
         table: &OpenTable,
         at: &'v Position,

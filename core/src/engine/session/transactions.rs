@@ -84,6 +84,7 @@ impl Session {
     }
 
     /// The weaker isolation that there is now.
+    #[inline]
     pub(super) fn weak(&self) -> Option<Isolation> {
         let resting = (self.transaction.is_none()).then_some(self.resting);
         self.weak.or(resting.filter(|&isolation| isolation != Isolation::Snapshot))

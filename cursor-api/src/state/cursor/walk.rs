@@ -22,6 +22,7 @@ assert_eq!(keys, b"abc");"#)]
     /// # Errors
     /// [`Error::NotFound`], and on no record, at the end, or at the end of the bounds;
     /// [`Error::Closed`]; what reading gives.
+    #[inline]
     pub fn next(&mut self, session: &mut SessionState) -> Result<()> {
         match self.mode {
             Mode::Table => self.walk(session, true),
@@ -38,6 +39,7 @@ assert_eq!(cursor.key(&session)?, b"c");"#)]
     ///
     /// # Errors
     /// As [`next`](Self::next).
+    #[inline]
     pub fn prev(&mut self, session: &mut SessionState) -> Result<()> {
         match self.mode {
             Mode::Table => self.walk(session, false),
@@ -46,6 +48,7 @@ assert_eq!(cursor.key(&session)?, b"c");"#)]
         }
     }
 
+    #[inline]
     fn walk(&mut self, session: &mut SessionState, forward: bool) -> Result<()> {
         self.catch_up();
         self.long_value.take();
@@ -234,7 +237,16 @@ assert!(!cursor.is_placed());"#)]
     }
 
     /// A move ended on a record, or on none.
+    #[inline]
     fn arrived(&mut self, session: &mut SessionState, found: Result<bool>) -> Result<()> {
+        if self.placed && matches!(found, Ok(true)) {
+            (self.key_is, self.value_is) = (Held::There, Held::There);
+            return Ok(());
+        }
+        self.arrived_anew(session, found)
+    }
+
+    fn arrived_anew(&mut self, session: &mut SessionState, found: Result<bool>) -> Result<()> {
         let outcome = match found {
             Ok(true) => {
                 (self.key_is, self.value_is) = (Held::There, Held::There);
