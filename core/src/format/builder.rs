@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::image::PageImage;
-use super::key::KeyRest;
+use super::key::{HEAD_BYTES, KeyRest};
 use super::layout::{
     Header, IMAGE_BYTES_MAX, Layout, PREFIX_AT, PageKind, RawCell, TAG_BITS, Tag, cell_bytes,
     image_bytes,
@@ -36,12 +36,13 @@ use crate::sync::Arc;
 pub struct PageBuilder {
     kind: PageKind,
     prefix: Vec<u8>,
-    heads: Vec<u64>,
+    /// As they lie in the image.
+    heads: Vec<[u8; HEAD_BYTES]>,
     /// Where each cell begins in `cells`.
     offsets: Vec<u32>,
     cells: Vec<u8>,
-    /// Where an image is put together that goes into page memory.
-    assembled: Vec<u8>,
+    /// The offsets as they lie in the image; empty between calls.
+    offset_bytes: Vec<u8>,
     /// A key on its way from an image with another prefix; empty between calls.
     key: Vec<u8>,
 }
@@ -64,7 +65,7 @@ impl PageBuilder {
             heads: Vec::with_capacity(capacity.slots),
             offsets: Vec::with_capacity(capacity.slots),
             cells: Vec::with_capacity(capacity.cells_bytes),
-            assembled: Vec::new(),
+            offset_bytes: Vec::new(),
             key: Vec::new(),
         }
     }
@@ -79,7 +80,7 @@ impl PageBuilder {
 
     /// What its room takes, in bytes.
     pub fn capacity_bytes(&self) -> usize {
-        self.heads.capacity() * 12 + self.cells.capacity() + self.assembled.capacity()
+        self.heads.capacity() * 14 + self.cells.capacity()
     }
 
     /// Adds a cell behind the others.
@@ -119,7 +120,7 @@ impl PageBuilder {
         let head = image.head(slot);
         let cell = image.as_bytes().get(image.offset(slot)..image.cell_end(slot));
         self.check_order(head);
-        self.heads.push(head);
+        self.heads.push(head.to_le_bytes());
         self.offsets.push(self.cells.len() as u32);
         self.cells.extend_from_slice(cell.unwrap_or_default());
         self.check_joint(self.len() - 1);
@@ -146,7 +147,7 @@ impl PageBuilder {
         let moved_to = self.cells.len();
         let joint = self.len();
         self.offsets.extend(slots.map(|slot| (image.offset(slot) - begin + moved_to) as u32));
-        self.heads.extend(heads.iter().map(|head| u64::from_le_bytes(*head)));
+        self.heads.extend_from_slice(heads);
         self.cells.extend_from_slice(image.as_bytes().get(begin..end).unwrap_or_default());
         self.check_joint(joint);
     }
@@ -164,7 +165,8 @@ impl PageBuilder {
 
     #[inline]
     fn check_order(&self, head: u64) {
-        assert!(self.heads.last().is_none_or(|last| *last <= head), "keys come in order");
+        let last = self.heads.last().map(|last| u64::from_le_bytes(*last));
+        assert!(last.is_none_or(|last| last <= head), "keys come in order");
     }
 
     /// Checks what a copy from `slot` on has left behind.
@@ -200,7 +202,7 @@ impl PageBuilder {
         );
         let size_bytes = cell_bytes(prefix_len, key.len(), value_len);
         assert!(self.cells.len() + size_bytes <= IMAGE_BYTES_MAX, "an image of more than 4 GiB");
-        self.heads.push(rest.head);
+        self.heads.push(rest.head.to_le_bytes());
         self.offsets.push(self.cells.len() as u32);
         self.cells.reserve(size_bytes);
         put_varint(&mut self.cells, rest.len as u64);
@@ -240,9 +242,7 @@ impl PageBuilder {
     /// # Panics
     /// When an internal page has no cell, or the image is larger than [`IMAGE_BYTES_MAX`].
     pub fn finish(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.assemble(&mut bytes);
-        bytes
+        self.assemble(|parts| parts.concat()).0
     }
 
     /// As [`finish`](Self::finish), ready to be searched: what was just built is not checked
@@ -261,15 +261,7 @@ impl PageBuilder {
     pub fn finish_image_in(&mut self, memory: Option<&Arc<PageMemory>>) -> PageImage {
         let slots = self.heads.len() as u32;
         let prefix_len = self.prefix.len() as u32;
-        let mut bytes = std::mem::take(&mut self.assembled);
-        let layout = self.assemble(&mut bytes);
-        let bytes = match memory {
-            Some(_) => {
-                self.assembled = bytes;
-                PageBytes::copy_of(&self.assembled, memory)
-            }
-            None => bytes.into_boxed_slice().into(),
-        };
+        let (bytes, layout) = self.assemble(|parts| PageBytes::concat(parts, memory));
         let image = PageImage {
             bytes,
             prefix_len,
@@ -288,8 +280,8 @@ impl PageBuilder {
         image
     }
 
-    /// Puts the image into `bytes`, in place of what is there.
-    fn assemble(&mut self, bytes: &mut Vec<u8>) -> Layout {
+    /// Gives the parts of the image to `put`, in their order.
+    fn assemble<R>(&mut self, put: impl FnOnce(&[&[u8]]) -> R) -> (R, Layout) {
         assert!(
             self.kind == PageKind::Leaf || !self.heads.is_empty(),
             "an internal page without children"
@@ -303,32 +295,34 @@ impl PageBuilder {
             prefix_len: self.prefix.len() as u32,
             end: layout.end as u32,
         };
-        bytes.clear();
-        bytes.reserve_exact(layout.end);
-        bytes.extend_from_slice(&[0; BLOCK_HEADER_BYTES]);
-        bytes.extend_from_slice(&header.encode());
-        debug_assert_eq!(bytes.len(), PREFIX_AT);
-        bytes.extend_from_slice(&self.prefix);
-        bytes.resize(layout.heads_at, 0);
-        bytes.extend(self.heads.iter().flat_map(|head| head.to_le_bytes()));
         let cells_at = layout.cells_at as u32;
+        let offsets = self.offsets.iter().map(|offset| cells_at + offset);
         if layout.wide {
-            let offsets = self.offsets.iter().map(|offset| (cells_at + offset).to_le_bytes());
-            bytes.extend(offsets.flatten());
+            self.offset_bytes.extend(offsets.flat_map(u32::to_le_bytes));
         } else {
-            let offsets =
-                self.offsets.iter().map(|offset| ((cells_at + offset) as u16).to_le_bytes());
-            bytes.extend(offsets.flatten());
+            self.offset_bytes.extend(offsets.flat_map(|offset| (offset as u16).to_le_bytes()));
         }
-        bytes.extend_from_slice(&self.cells);
-        debug_assert_eq!(bytes.len(), layout.end);
+        let padding = [0; HEAD_BYTES];
+        let padding_len = layout.heads_at - PREFIX_AT - self.prefix.len();
+        let parts: [&[u8]; 7] = [
+            &[0; BLOCK_HEADER_BYTES],
+            &header.encode(),
+            &self.prefix,
+            padding.get(..padding_len).unwrap_or_default(),
+            self.heads.as_flattened(),
+            &self.offset_bytes,
+            &self.cells,
+        ];
+        debug_assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), layout.end);
+        let done = put(&parts);
         self.clear();
-        layout
+        (done, layout)
     }
 
     fn clear(&mut self) {
         self.heads.clear();
         self.offsets.clear();
+        self.offset_bytes.clear();
         self.cells.clear();
     }
 
@@ -336,6 +330,7 @@ impl PageBuilder {
     fn rest(&self, slot: usize) -> Option<KeyRest<'_>> {
         let at = *self.offsets.get(slot)? as usize;
         let cell = RawCell::decode(&mut Reader::new(self.cells.get(at..)?))?;
-        Some(KeyRest { head: *self.heads.get(slot)?, suffix: cell.suffix, len: cell.rest_len })
+        let head = u64::from_le_bytes(*self.heads.get(slot)?);
+        Some(KeyRest { head, suffix: cell.suffix, len: cell.rest_len })
     }
 }

@@ -96,6 +96,27 @@ impl PageBytes {
         Self::from(Box::from(bytes))
     }
 
+    /// Bytes put together from `parts`, in `memory` if that has room for them.
+    pub fn concat(parts: &[&[u8]], memory: Option<&Arc<PageMemory>>) -> Self {
+        let len = parts.iter().map(|part| part.len()).sum();
+        if let Some(memory) = memory
+            && let Some(start) = memory.take(len)
+        {
+            let mut at = 0;
+            for part in parts {
+                // SAFETY: the block is fresh, and has room for all parts, so for those before this one.
+                let place = unsafe { start.add(at) };
+                // SAFETY: and for this one behind them.
+                unsafe {
+                    place.copy_from_nonoverlapping(NonNull::from(*part).cast(), part.len());
+                }
+                at += part.len();
+            }
+            return Self { start, len, memory: Some(Arc::clone(memory)) };
+        }
+        Self::from(parts.concat().into_boxed_slice())
+    }
+
     /// The same bytes in `memory`, if there is one and they are not there yet.
     pub fn moved_to(self, memory: Option<&Arc<PageMemory>>) -> Self {
         if memory.is_none() || self.memory.is_some() { self } else { Self::copy_of(&self, memory) }
