@@ -1,4 +1,5 @@
-//! The threads of an open database: the keeper (log syncs, log segments, checkpoints) and the evictor.
+//! The threads of an open database: the keeper (log syncs, checkpoints) and the evictor. The log's next
+//! segment is made by whichever of them comes to it first.
 //!
 //! Both sleep until somebody rings; time only bounds their sleep. A thread that panics latches its
 //! reason as the database's failure, so that nobody goes on as if it still worked.
@@ -58,12 +59,14 @@ fn keep(inner: &Inner) {
                 inner.report(what, &error);
             }
         };
-        if let Some(log) = inner.committer.log() {
-            report("preparing a log segment", log.prepare_next_if_half_full());
-            if syncs && last_sync.elapsed() >= sync_interval && log.synced() < log.end() {
-                report("a sync of the log", inner.committer.sync(SyncPoint::Background));
-                last_sync = Instant::now();
-            }
+        prepare_log(inner);
+        if let Some(log) = inner.committer.log()
+            && syncs
+            && last_sync.elapsed() >= sync_interval
+            && log.synced() < log.end()
+        {
+            report("a sync of the log", inner.committer.sync(SyncPoint::Background));
+            last_sync = Instant::now();
         }
         let is_due = last_checkpoint.elapsed() >= checkpoint_interval();
         if is_due || inner.wants_checkpoint() {
@@ -73,9 +76,19 @@ fn keep(inner: &Inner) {
     }
 }
 
+/// Makes the log's next segment if the current one is half full.
+fn prepare_log(inner: &Inner) {
+    if let Some(log) = inner.committer.log()
+        && let Err(error) = log.prepare_next_if_half_full()
+    {
+        inner.report("preparing a log segment", &error);
+    }
+}
+
 /// The evictor's life.
 fn evict(inner: &Inner) {
     while inner.bell.wait_evictor() {
+        prepare_log(inner);
         let mut fruitless = 0;
         while inner.shared.cache.wants_eviction() && fruitless < 4 && !inner.bell.has_ended() {
             match inner.evict_step() {

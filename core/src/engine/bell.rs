@@ -29,7 +29,7 @@ impl Bell {
         self.keeper.notify_all();
     }
 
-    /// The cache fills up.
+    /// The cache fills up, or the log's segment does.
     pub fn ring_evictor(&self) {
         let mut rung = self.rung.lock();
         if !rung.evictor {

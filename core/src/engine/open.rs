@@ -345,7 +345,11 @@ fn committer(
             file_mode: options.file_mode,
             on_half_full: options.background.then(|| {
                 let bell = Arc::clone(bell);
-                Hook(Arc::new(move || bell.ring_keeper()))
+                // The keeper may be in the middle of a checkpoint, longer than the rest of the segment lasts.
+                Hook(Arc::new(move || {
+                    bell.ring_keeper();
+                    bell.ring_evictor();
+                }))
             }),
             before_sync: Some(BeforeSync({
                 let (overflow, blocks) = (Arc::clone(&overflow), Arc::clone(&shared.blocks));
