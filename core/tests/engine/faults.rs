@@ -472,3 +472,55 @@ fn lack_of_space_passes() {
     engine.close().expect("a close when there is room");
     unreached_bytes(&storage);
 }
+
+/// Each call of a close fails in its turn, and those that grow a file do, for want of space: whatever the
+/// close has said, the next open finds every row.
+#[test]
+fn close_that_fails_anywhere_loses_nothing() {
+    for durability in [Durability::Process, Durability::Sync] {
+        let calls = close_and_open(durability, &|_| {});
+        for nth in 1..=calls {
+            for fault in [Fault::Eio, Fault::Enospc, Fault::ShortWrite] {
+                for forever in [false, true] {
+                    close_and_open(durability, &|disk| disk.fail_nth(nth, fault, forever));
+                }
+            }
+            let growth = [CallKind::SetLen, CallKind::Allocate];
+            close_and_open(durability, &|disk| {
+                disk.fail_nth_of(&growth, nth, Fault::Enospc, true);
+            });
+        }
+        println!("{durability:?}: {calls} calls of a close");
+    }
+}
+
+/// Writes rows, closes on a disk that `fails`, opens on one that works, and looks for the rows. Returns how
+/// many calls the close made.
+fn close_and_open(durability: Durability, fails: &dyn Fn(&MemoryStorage)) -> u64 {
+    const ROWS: u64 = 1000;
+    let storage = MemoryStorage::new();
+    let options = DatabaseOptions { cache_bytes_max: 16 << 20, ..options(durability, false) };
+    let engine = open(&storage, &options);
+    let main = engine.create_table("main", &table()).expect("a table");
+    let mut session = engine.session().expect("a session");
+    // More than the file has room for: the close must grow it.
+    for number in 0..ROWS {
+        let len = if number % 20 == 0 { 5000 } else { 1500 };
+        session.put(&main, &key_of(number), &value_of(len, number)).expect("a put");
+    }
+    drop((session, main));
+    let before = storage.calls();
+    fails(&storage);
+    let outcome = engine.close();
+    let calls = storage.calls() - before;
+    drop(engine);
+    storage.heal();
+    let engine = open(&storage, &options);
+    let main = engine.table("main").expect("a table");
+    let rows = read_all(&mut engine.session().expect("a session"), &main, false);
+    assert_eq!(rows.len() as u64, ROWS, "the close said {outcome:?}");
+    drop(main);
+    engine.close().expect("a close");
+    unreached_bytes(&storage);
+    calls
+}
