@@ -1,8 +1,10 @@
-//! Replay of logs that are large beside the cache: many batches of changes, sorted, come to what was committed.
+//! Replay of logs that are large beside the cache: many batches of changes, sorted, come to what was committed;
+//! and of a transaction that was under way while the log was released and used again.
 
 use std::collections::BTreeMap;
 
-use rshelve_core::base::options::Durability;
+use rshelve_core::base::options::{DatabaseOptions, Durability};
+use rshelve_core::engine::Session;
 use rshelve_core::io::memory::MemoryStorage;
 
 use crate::audit::unreached_bytes;
@@ -77,5 +79,49 @@ fn replay_in_batches_comes_to_what_was_committed() {
         let durability = [Durability::Process, Durability::Sync][round as usize % 2];
         println!("{durability:?}, {seed}");
         check(durability, seed);
+    }
+}
+
+/// The log keeps the first part of a transaction for as long as it is open, through checkpoints, and through
+/// more log than there are segments to be used again.
+#[test]
+fn large_transaction_outlives_checkpoints_and_recycled_segments() {
+    let storage = MemoryStorage::new();
+    let options = DatabaseOptions {
+        cache_bytes_max: 8 << 20,
+        log_segment_bytes: 32 << 10,
+        ..database(Durability::Process, false)
+    };
+    let engine = open(&storage, &options);
+    let [large, small] =
+        ["large", "small"].map(|name| engine.create_table(name, &table()).expect("a table"));
+    let (mut one, mut other) =
+        (engine.session().expect("a session"), engine.session().expect("a session"));
+    let put = |session: &mut Session, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            session.put(&large, &number.to_be_bytes(), &value_of(500, number)).expect("a put");
+        }
+    };
+    one.begin().expect("a begin");
+    put(&mut one, 0..1000);
+    for lap in 0..8 {
+        for number in 0..200_u64 {
+            other.put(&small, &number.to_be_bytes(), &value_of(500, lap)).expect("a put");
+        }
+        engine.checkpoint().expect("a checkpoint");
+    }
+    put(&mut one, 1000..2000);
+    one.commit().expect("a commit");
+    let engine = open(&storage.duplicate(), &options);
+    let mut session = engine.session().expect("a session");
+    for (name, count) in [("large", 2000), ("small", 200)] {
+        let table = engine.table(name).expect("a table");
+        let rows = read_all(&mut session, &table, false);
+        assert_eq!(rows.len(), count, "{name}");
+        let fill = |number| if name == "large" { number } else { 7 };
+        for (key, number) in rows.iter().zip(0_u64..) {
+            let expected = (&number.to_be_bytes().to_vec(), &value_of(500, fill(number)).into());
+            assert_eq!(key, expected, "{name} {number}");
+        }
     }
 }
