@@ -302,9 +302,10 @@ impl Log {
             size_bytes = spare.size_bytes;
         }
         let header = SegmentHeader { id: self.id, epoch: self.epoch, start, size_bytes };
-        // The first segment of a log that need not survive a power loss is left to the first
-        // sync, so that opening a small database and writing a little stays quick.
-        let sync = !first || self.options.durability == Durability::Sync;
+        // Where commits do not wait for the disk, neither does whoever needs the segment: the next
+        // sync of the log covers its header and its name. What it is made of may have been written
+        // to a moment ago, and to sync it would be to write that.
+        let sync = self.options.durability == Durability::Sync;
         let (file_mode, map) = (self.options.file_mode, self.options.map);
         let populate = !first && self.options.durability != Durability::Sync;
         let how = Preparation { header, file_mode, map, sync, populate };

@@ -5,8 +5,8 @@
 //! next segment of the log starts there. A segment's name only says where to look for it; what
 //! it holds is in its header, and each record carries its own position.
 //!
-//! A segment is written in full and synced before the first record goes into it, so that the
-//! sync of a commit writes data only.
+//! A segment is written in full before the first record goes into it, and synced where commits are, so that
+//! the sync of a commit writes data only.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -288,7 +288,7 @@ pub(crate) struct Preparation {
     pub file_mode: u32,
     /// Map it, if that works.
     pub map: bool,
-    /// Make it durable now; otherwise the log's first sync does.
+    /// Make it durable now; otherwise the log's next sync does.
     pub sync: bool,
     /// Bring the map into memory for writing. It is dirty then, all of it: not for a log that is synced
     /// at each commit.

@@ -33,7 +33,7 @@ fn full_disk_while_preparing_does_not_stick() {
 #[test]
 fn others_append_while_a_segment_is_prepared() {
     let folder = Arc::new(MemoryFolder::default());
-    let log = Arc::new(small(&folder));
+    let log = Arc::new(small_synced(&folder));
     let appended = Arc::new(Mutex::new(0));
     let hook = {
         let (log, appended) = (Arc::clone(&log), Arc::clone(&appended));
@@ -45,6 +45,8 @@ fn others_append_while_a_segment_is_prepared() {
             *appended.lock().unwrap() += 1;
         }))
     };
+    // Into the first segment: the hook is for the second.
+    commit(&log, b"first").unwrap();
     *folder.knobs.on_segment_fill.lock().unwrap() = Some(hook);
     for _ in 0..200 {
         commit(&log, b"before").unwrap();

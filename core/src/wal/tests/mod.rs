@@ -32,6 +32,11 @@ fn small(folder: &Arc<MemoryFolder>) -> Log {
     open(folder, 1, Lsn(0), options(SMALL))
 }
 
+/// The same, where commits wait for the disk.
+fn small_synced(folder: &Arc<MemoryFolder>) -> Log {
+    open(folder, 1, Lsn(0), LogOptions { durability: Durability::Sync, ..options(SMALL) })
+}
+
 fn commit(log: &Log, payload: &[u8]) -> Result<Written> {
     let registration = log.register();
     let written = registration.append(1, &[payload])?;

@@ -121,16 +121,20 @@ fn released_segments_are_used_again_and_their_old_records_are_dead() {
 }
 
 #[test]
-fn recycled_segment_is_synced_before_use_and_not_filled_again() {
-    let folder = Arc::new(MemoryFolder::default());
-    let log = small(&folder);
-    commit_all(&log, 0..60);
-    log.release(log.end()).unwrap();
-    let fills = folder.knobs.syncs(SyncPoint::SegmentFill);
-    // Only what is there already can be used.
-    folder.knobs.full.store(true, SeqCst);
-    commit_all(&log, 60..90);
-    assert!(folder.knobs.syncs(SyncPoint::SegmentFill) > fills);
+fn recycled_segment_is_not_filled_again_and_synced_before_use_where_commits_are() {
+    for (synced, make) in [(true, small_synced as fn(&_) -> _), (false, small)] {
+        let folder = Arc::new(MemoryFolder::default());
+        let log = make(&folder);
+        commit_all(&log, 0..60);
+        log.release(log.end()).unwrap();
+        let syncs = || folder.knobs.syncs(SyncPoint::SegmentFill);
+        let fills = syncs();
+        assert_eq!(fills > 0, synced);
+        // Only what is there already can be used.
+        folder.knobs.full.store(true, SeqCst);
+        commit_all(&log, 60..90);
+        assert_eq!(syncs() > fills, synced);
+    }
 }
 
 #[test]
