@@ -1,9 +1,11 @@
 //! Processes with a database each that work at a word: every side of a comparison lives in them, so that
 //! each has a database of its own age, and threads that have run for as long.
 
+use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 use rshelve::Connection;
 
@@ -24,10 +26,14 @@ pub enum Order {
     MakeDirty,
     /// A checkpoint.
     Checkpoint,
+    /// Nothing but arithmetic, for a moment: what a busy neighbour costs that shares no memory.
+    Compute,
+    /// Nothing but copies of more memory than caches hold, for a moment.
+    Copy,
 }
 
 /// Each order, and the word for it.
-const WORDS: [(Order, &str); 8] = [
+const WORDS: [(Order, &str); 10] = [
     (Order::Half(Mix::Reads), "half of the reads"),
     (Order::Whole(Mix::Reads), "the reads"),
     (Order::WholeApart(Mix::Reads), "the reads, in two tables"),
@@ -36,7 +42,21 @@ const WORDS: [(Order, &str); 8] = [
     (Order::WholeApart(Mix::WritesApart), "the writes, in two tables"),
     (Order::MakeDirty, "make dirty"),
     (Order::Checkpoint, "checkpoint"),
+    (Order::Compute, "compute"),
+    (Order::Copy, "copy"),
 ];
+
+/// The number of the process that does the work of two.
+pub const TOGETHER: u64 = 2;
+
+/// The same, with the log and the cache of one.
+pub const TOGETHER_IN_LESS: u64 = 3;
+
+/// What a neighbour copies at a time.
+const COPIED_BYTES: usize = 64 << 20;
+
+/// How long a neighbour is busy.
+const BUSY: Duration = Duration::from_millis(100);
 
 /// Some such processes.
 pub struct Crew(Vec<(Child, BufReader<ChildStdout>)>);
@@ -104,7 +124,9 @@ impl Drop for Crew {
 /// The engine's.
 pub fn child(plan: &Plan, number: u64) -> Outcome<()> {
     let path = plan.folder.join(format!("child-{number}"));
-    let connection = open(&path)?;
+    // Two processes have two logs to fill between checkpoints, and two caches: so has the one that stands for
+    // both, unless it is to have what one of them has.
+    let connection = open(&path, if number == TOGETHER { 2 } else { 1 })?;
     let fields = [
         Field::fill(&connection, "table", plan.records)?,
         Field::fill(&connection, "other", plan.records)?,
@@ -135,6 +157,13 @@ fn obey(
         Order::WholeApart(mix) => (mix, vec![(one, 0), (other, 1)]),
         Order::MakeDirty => return make_dirty(one).map(|()| 0),
         Order::Checkpoint => return Ok(connection.checkpoint().map(|()| 0)?),
+        Order::Compute => {
+            return Ok(busy(|| (0..100_000_u64).fold(0, |sum, n| black_box(sum ^ n))));
+        }
+        Order::Copy => {
+            let (from, mut to) = (vec![1_u8; COPIED_BYTES], vec![0_u8; COPIED_BYTES]);
+            return Ok(busy(|| black_box(&mut to).copy_from_slice(black_box(&from))));
+        }
     };
     let start = Barrier::new(workers.len());
     let counts = std::thread::scope(|scope| {
@@ -158,4 +187,13 @@ fn obey(
         connection.checkpoint()?;
     }
     counts.into_iter().sum()
+}
+
+/// Repeats `work` for a moment.
+fn busy<R>(mut work: impl FnMut() -> R) -> u64 {
+    let start = Instant::now();
+    while start.elapsed() < BUSY {
+        work();
+    }
+    0
 }

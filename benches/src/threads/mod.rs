@@ -82,11 +82,14 @@ pub fn main(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
     }
 }
 
-fn open(path: &Path) -> Outcome<Connection> {
+/// Opens a new database with the log and the cache that so many have together.
+fn open(path: &Path, databases: u64) -> Outcome<Connection> {
+    let usual = DatabaseOptions::default();
     let options = DatabaseOptions {
         mode: OpenMode::Replace,
-        cache_bytes_max: 1 << 30,
-        ..DatabaseOptions::default()
+        cache_bytes_max: databases << 30,
+        checkpoint_log_bytes: databases * usual.checkpoint_log_bytes,
+        ..usual
     };
     Ok(Connection::open(path, options)?)
 }
@@ -101,7 +104,7 @@ fn parent(plan: &Plan) -> Outcome<()> {
 
 fn mixes(plan: &Plan) -> Outcome<()> {
     let path = plan.folder.join("threads");
-    let connection = open(&path)?;
+    let connection = open(&path, 1)?;
     let field = Field::fill(&connection, "table", plan.records)?;
     println!("| work | threads | per second | p50 | p99 | p99.9 | max | waited p99.9 | max |");
     println!("|---|{}", "---:|".repeat(8));

@@ -6,6 +6,8 @@
 //! under none.
 #![forbid(unsafe_code)]
 
+use std::time::{Duration, Instant};
+
 use crate::base::error::Result;
 use crate::base::ids::{Lsn, TableId};
 use crate::block::{Blocks, CheckpointRoot};
@@ -50,6 +52,9 @@ pub struct Parts<'d> {
     /// Writes the catalog's entries: called with the function that writes a tree, and the rows that
     /// the snapshot counts in each table.
     pub write_tables: &'d WriteTables<'d>,
+    /// Called after each batch of leaves with the time that it took, under no lock: whoever is in no hurry
+    /// rests.
+    pub pace: &'d dyn Fn(Duration),
 }
 
 /// Writes every table, given how, and the rows that the snapshot counts in each.
@@ -75,10 +80,12 @@ pub fn take(parts: &Parts<'_>) -> Result<()> {
     let (snapshot, counts) = Transactions::snapshot_with_counts(parts.transactions);
     let writer = Writer::Checkpoint { snapshot: snapshot.snapshot(), number: parts.number };
     // 3. Every table's pages, bottom-up, and what the catalog says of it.
-    (parts.write_tables)(&mut |tree| write_tree(tree, writer), &counts)?;
+    let pace = parts.pace;
+    let write_tree = |tree: &Tree| Walk { tree, writer, pace }.write_tree();
+    (parts.write_tables)(&mut |tree| write_tree(tree), &counts)?;
     let next_table = (parts.next_table)();
     // 4. The catalog. Its versions are visible to everybody, so the snapshot sees what step 3 wrote.
-    let catalog = write_tree(parts.catalog, writer)?;
+    let catalog = write_tree(parts.catalog)?;
     drop(snapshot);
     // 5. The log through the snapshot's last commit: replay must not stop in front of a commit that
     //    the image holds, or it would end with an older value.
@@ -97,89 +104,101 @@ pub fn take(parts: &Parts<'_>) -> Result<()> {
     log.map_or(Ok(()), |log| log.release(log_start))
 }
 
-/// Writes every page of `tree` that the checkpoint does not have yet, and says where its root is.
-fn write_tree(tree: &Tree, writer: Writer<'_>) -> Result<TreeRoot> {
-    loop {
-        let level = tree.height();
-        if tree.is_unwritten(level, &[], writer) {
-            write_page(tree, level, &[], writer)?;
-        } else if let Some(root) = tree.written_root(writer) {
-            return Ok(TreeRoot { home: root.0, level: root.1 });
-        }
-    }
+/// The walk of a checkpoint over a tree.
+struct Walk<'w> {
+    tree: &'w Tree,
+    writer: Writer<'w>,
+    pace: &'w dyn Fn(Duration),
 }
 
-/// Writes the page with `level` levels below that `low` is the first key of, after all below it.
-fn write_page(tree: &Tree, level: u8, low: &[u8], writer: Writer<'_>) -> Result<()> {
-    if level == 0 {
-        let mut batch = Vec::new();
-        prepare_leaf(tree, low, writer, &mut batch)?;
-        return write_batch(tree, &mut batch, writer);
-    }
-    while tree.is_unwritten(level, low, writer) {
-        if level == 1 {
-            write_leaves_below(tree, low, writer)?;
-        } else {
-            let mut from = low.to_vec();
-            while let Some(child) = tree.next_unwritten(level, low, &from, writer) {
-                write_page(tree, level - 1, &child, writer)?;
-                from = child;
+impl Walk<'_> {
+    /// Writes every page that the checkpoint does not have yet, and says where the root is.
+    fn write_tree(&self) -> Result<TreeRoot> {
+        let Self { tree, writer, .. } = *self;
+        loop {
+            let level = tree.height();
+            if tree.is_unwritten(level, &[], writer) {
+                self.write_page(level, &[])?;
+            } else if let Some(root) = tree.written_root(writer) {
+                return Ok(TreeRoot { home: root.0, level: root.1 });
             }
         }
-        tree.write_index(level, low, writer)?;
     }
-    Ok(())
-}
 
-/// Writes the leaves below the lowest internal page that `low` is the first key of.
-fn write_leaves_below(tree: &Tree, low: &[u8], writer: Writer<'_>) -> Result<()> {
-    let mut batch: Vec<LeafWriteBack> = Vec::with_capacity(BATCH_LEAVES);
-    let mut from = low.to_vec();
-    while let Some(key) = tree.next_unwritten(1, low, &from, writer) {
-        let next = prepare_leaf(tree, &key, writer, &mut batch)?;
-        let held_bytes: u64 = batch.iter().map(LeafWriteBack::held_bytes).sum();
-        if batch.len() == BATCH_LEAVES || held_bytes >= tree.shared().cache.batch_bytes() {
-            write_batch(tree, &mut batch, writer)?;
+    /// Writes the page with `level` levels below that `low` is the first key of, after all below it.
+    fn write_page(&self, level: u8, low: &[u8]) -> Result<()> {
+        let Self { tree, writer, .. } = *self;
+        if level == 0 {
+            let mut batch = Vec::new();
+            self.prepare_leaf(low, &mut batch)?;
+            return self.write_batch(&mut batch);
         }
-        match next {
-            Some(next) => from = next,
-            None => break,
-        }
-    }
-    write_batch(tree, &mut batch, writer)
-}
-
-/// Adds the leaf of `key` to `batch`, if it has to be written, and says which key comes behind it.
-fn prepare_leaf(
-    tree: &Tree,
-    key: &[u8],
-    writer: Writer<'_>,
-    batch: &mut Vec<LeafWriteBack>,
-) -> Result<Option<Vec<u8>>> {
-    let mut may_fold = true;
-    loop {
-        let mut pin = tree.shared().new_pin();
-        if !tree.find_leaf_in_cache(Target::At(key), &mut pin) {
-            // It was written by eviction just now, so it is not unwritten any more.
-            return Ok(Some(key.to_vec()));
-        }
-        let high = pin.leaf().and_then(|leaf| leaf.range().high.as_ref().map(|high| high.to_vec()));
-        match tree.prepare_leaf(pin, writer, may_fold)? {
-            Prepared::Ready(write_back) => {
-                batch.push(write_back);
-                return Ok(high);
+        while tree.is_unwritten(level, low, writer) {
+            if level == 1 {
+                self.write_leaves_below(low)?;
+            } else {
+                let mut from = low.to_vec();
+                while let Some(child) = tree.next_unwritten(level, low, &from, writer) {
+                    self.write_page(level - 1, &child)?;
+                    from = child;
+                }
             }
-            Prepared::Changed => may_fold = false,
-            Prepared::Clean | Prepared::Held => return Ok(high),
+            tree.write_index(level, low, writer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the leaves below the lowest internal page that `low` is the first key of.
+    fn write_leaves_below(&self, low: &[u8]) -> Result<()> {
+        let Self { tree, writer, pace } = *self;
+        let mut batch: Vec<LeafWriteBack> = Vec::with_capacity(BATCH_LEAVES);
+        let mut from = low.to_vec();
+        let mut begun = Instant::now();
+        while let Some(key) = tree.next_unwritten(1, low, &from, writer) {
+            let next = self.prepare_leaf(&key, &mut batch)?;
+            let held_bytes: u64 = batch.iter().map(LeafWriteBack::held_bytes).sum();
+            if batch.len() == BATCH_LEAVES || held_bytes >= tree.shared().cache.batch_bytes() {
+                self.write_batch(&mut batch)?;
+                pace(begun.elapsed());
+                begun = Instant::now();
+            }
+            match next {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        self.write_batch(&mut batch)
+    }
+
+    /// Adds the leaf of `key` to `batch`, if it has to be written, and says which key comes behind it.
+    fn prepare_leaf(&self, key: &[u8], batch: &mut Vec<LeafWriteBack>) -> Result<Option<Vec<u8>>> {
+        let Self { tree, writer, .. } = *self;
+        let mut may_fold = true;
+        loop {
+            let mut pin = tree.shared().new_pin();
+            if !tree.find_leaf_in_cache(Target::At(key), &mut pin) {
+                // It was written by eviction just now, so it is not unwritten any more.
+                return Ok(Some(key.to_vec()));
+            }
+            let high =
+                pin.leaf().and_then(|leaf| leaf.range().high.as_ref().map(|high| high.to_vec()));
+            match tree.prepare_leaf(pin, writer, may_fold)? {
+                Prepared::Ready(write_back) => {
+                    batch.push(write_back);
+                    return Ok(high);
+                }
+                Prepared::Changed => may_fold = false,
+                Prepared::Clean | Prepared::Held => return Ok(high),
+            }
         }
     }
-}
 
-fn write_batch(tree: &Tree, batch: &mut Vec<LeafWriteBack>, writer: Writer<'_>) -> Result<()> {
-    let addresses = write_leaves(tree, batch)?;
-    for (write_back, address) in batch.iter().zip(addresses) {
-        tree.install_leaf(write_back, address, writer)?;
+    fn write_batch(&self, batch: &mut Vec<LeafWriteBack>) -> Result<()> {
+        let addresses = write_leaves(self.tree, batch)?;
+        for (write_back, address) in batch.iter().zip(addresses) {
+            self.tree.install_leaf(write_back, address, self.writer)?;
+        }
+        batch.clear();
+        Ok(())
     }
-    batch.clear();
-    Ok(())
 }

@@ -4,8 +4,9 @@
 //! Both sleep until somebody rings; time only bounds their sleep. A thread that panics latches its
 //! reason as the database's failure, so that nobody goes on as if it still worked.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Inner;
 use crate::base::error::{Error, Result};
@@ -13,6 +14,13 @@ use crate::base::options::Durability;
 use crate::io::SyncPoint;
 use crate::sync::Arc;
 use crate::sync::thread::{self, JoinHandle};
+
+/// How many times as long as it works a checkpoint rests that is in no hurry: whoever works beside it is slowed
+/// down for a third of the time.
+const REST_FACTOR: u32 = 2;
+
+/// How long it rests at most before it looks again whether it is waited for.
+const REST_MAX: Duration = Duration::from_millis(50);
 
 /// Starts both threads.
 pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>> {
@@ -47,31 +55,59 @@ fn guarded(inner: &Inner, work: fn(&Inner)) {
 
 /// The keeper's life.
 fn keep(inner: &Inner) {
-    let syncs = inner.options.durability == Durability::Process;
-    let sync_interval = inner.options.log_sync_interval;
+    let keeper = Keeper { inner, last_sync: Cell::new(Instant::now()) };
     let checkpoint_interval = || inner.tuning.read().checkpoint_interval;
-    let nap = || if syncs { sync_interval } else { checkpoint_interval() };
+    let nap = || keeper.sync_interval().unwrap_or_else(checkpoint_interval);
     let mut last_checkpoint = Instant::now();
-    let mut last_sync = Instant::now();
     while inner.bell.wait_keeper(nap()) {
-        let report = |what: &str, result: Result<()>| {
-            if let Err(error) = result {
-                inner.report(what, &error);
-            }
-        };
         prepare_log(inner);
-        if let Some(log) = inner.committer.log()
-            && syncs
-            && last_sync.elapsed() >= sync_interval
-            && log.synced() < log.end()
-        {
-            report("a sync of the log", inner.committer.sync(SyncPoint::Background));
-            last_sync = Instant::now();
-        }
+        keeper.sync_log();
         let is_due = last_checkpoint.elapsed() >= checkpoint_interval();
         if is_due || inner.wants_checkpoint() {
-            report("a checkpoint", inner.checkpoint());
+            keeper.report("a checkpoint", inner.checkpoint_at(&|worked| keeper.rest(worked)));
             last_checkpoint = Instant::now();
+        }
+    }
+}
+
+/// What the keeper knows.
+struct Keeper<'k> {
+    inner: &'k Inner,
+    last_sync: Cell<Instant>,
+}
+
+impl Keeper<'_> {
+    fn report(&self, what: &str, result: Result<()>) {
+        if let Err(error) = result {
+            self.inner.report(what, &error);
+        }
+    }
+
+    /// How often the log is synced, if it is for the keeper to do.
+    fn sync_interval(&self) -> Option<Duration> {
+        let options = &self.inner.options;
+        (options.durability == Durability::Process).then_some(options.log_sync_interval)
+    }
+
+    /// Syncs the log if it is time.
+    fn sync_log(&self) {
+        if let Some(log) = self.inner.committer.log()
+            && let Some(interval) = self.sync_interval()
+            && self.last_sync.get().elapsed() >= interval
+            && log.synced() < log.end()
+        {
+            self.report("a sync of the log", self.inner.committer.sync(SyncPoint::Background));
+            self.last_sync.set(Instant::now());
+        }
+    }
+
+    /// Between two batches of a checkpoint, of which the last took so long: does what else has to be done in
+    /// time, and rests.
+    fn rest(&self, worked: Duration) {
+        prepare_log(self.inner);
+        self.sync_log();
+        if !self.inner.is_checkpoint_urgent() {
+            self.inner.turn.pause((worked * REST_FACTOR).min(REST_MAX));
         }
     }
 }

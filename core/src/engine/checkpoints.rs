@@ -107,7 +107,7 @@ impl Engine {
         inner.check_writable("name a checkpoint")?;
         check_name(name)?;
         let _gate = inner.enter()?;
-        let mut count = inner.checkpointing.lock();
+        let mut count = inner.turn.take();
         let blocks = &inner.shared.blocks;
         let replaced: Vec<NamedCheckpoint> =
             blocks.named_checkpoints().into_iter().filter(|named| named.name == name).collect();
@@ -148,7 +148,7 @@ impl Engine {
         let inner = &self.inner;
         inner.check_writable("drop a checkpoint")?;
         let _gate = inner.enter()?;
-        let mut count = inner.checkpointing.lock();
+        let mut count = inner.turn.take();
         let all = inner.shared.blocks.named_checkpoints();
         if let Some(missing) =
             names.iter().find(|name| all.iter().all(|named| named.name != **name))

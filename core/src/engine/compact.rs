@@ -311,7 +311,7 @@ impl Compaction<'_> {
     /// Runs `work` while no checkpoint is made, no table dropped and the database not closed.
     fn alone<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
         let _gate = self.inner.enter()?;
-        let _alone = self.inner.checkpointing.lock();
+        let _alone = self.inner.turn.take();
         work()
     }
 

@@ -27,16 +27,22 @@ const HELP_STEPS_MAX: usize = 16;
 impl Inner {
     /// Takes a checkpoint if anything changed since the last.
     pub(super) fn checkpoint(&self) -> Result<()> {
-        let mut count = self.checkpointing.lock();
+        self.checkpoint_at(&|_| {})
+    }
+
+    /// The same, at the pace of `pace`: it is called after each batch of pages with the time that the batch
+    /// took.
+    pub(super) fn checkpoint_at(&self, pace: &dyn Fn(Duration)) -> Result<()> {
+        let mut count = self.turn.take();
         if self.failure.first().is_some() || !self.has_changed() {
             return self.failure.check();
         }
-        self.take_checkpoint(&mut count)
+        self.take_checkpoint_at(&mut count, pace)
     }
 
     /// Takes a checkpoint whether or not anything changed.
     pub(super) fn checkpoint_now(&self) -> Result<()> {
-        let mut count = self.checkpointing.lock();
+        let mut count = self.turn.take();
         self.take_checkpoint(&mut count)
     }
 
@@ -51,6 +57,10 @@ impl Inner {
     }
 
     pub(super) fn take_checkpoint(&self, count: &mut u32) -> Result<()> {
+        self.take_checkpoint_at(count, &|_| {})
+    }
+
+    fn take_checkpoint_at(&self, count: &mut u32, pace: &dyn Fn(Duration)) -> Result<()> {
         *count += 1;
         // Until it is durable nothing else tells: the pages that it has written are clean.
         self.unfinished.store(true, Ordering::Relaxed);
@@ -65,6 +75,7 @@ impl Inner {
             catalog: self.catalog.tree(),
             next_table: &next_table,
             write_tables: &|write_tree, counts| self.write_tables(write_tree, counts),
+            pace,
         })?;
         self.unfinished.store(false, Ordering::Relaxed);
         Ok(())
@@ -92,13 +103,23 @@ impl Inner {
     /// transaction under way holds that back, and checkpoints one after the other would not move it.
     pub(super) fn wants_checkpoint(&self) -> bool {
         let limit = self.tuning.read().checkpoint_log_bytes;
-        let blocks = &self.shared.blocks;
-        let log_bytes = self
-            .committer
-            .log()
-            .map_or(0, |log| log.bytes_since(blocks.superblock().root.log_through));
-        log_bytes >= limit
-            || blocks.allocated_since_checkpoint_bytes() >= limit.saturating_mul(FILE_VOLUME_FACTOR)
+        let allocated_bytes = self.shared.blocks.allocated_since_checkpoint_bytes();
+        self.log_bytes_since_checkpoint() >= limit
+            || allocated_bytes >= limit.saturating_mul(FILE_VOLUME_FACTOR)
+    }
+
+    fn log_bytes_since_checkpoint(&self) -> u64 {
+        let through = self.shared.blocks.superblock().root.log_through;
+        self.committer.log().map_or(0, |log| log.bytes_since(through))
+    }
+
+    /// Whether a checkpoint under way should come to its end soon: the log that would have to be replayed
+    /// grows, memory is short, or the database is being closed.
+    pub(super) fn is_checkpoint_urgent(&self) -> bool {
+        let limit = self.tuning.read().checkpoint_log_bytes;
+        self.log_bytes_since_checkpoint() >= limit + limit / 4
+            || self.shared.cache.wants_eviction()
+            || self.bell.has_ended()
     }
 
     /// Moves eviction's clock by one step; not beside or after a close, because the file may be

@@ -21,6 +21,7 @@ mod open;
 mod replay;
 mod session;
 mod tables;
+mod turn;
 mod view;
 
 use catalog::Catalog;
@@ -75,13 +76,13 @@ pub(crate) struct Inner {
     gate: gate::Gate,
     /// The same for those who only read: they need not be waited for.
     closed: AtomicBool,
-    /// One checkpoint, or drop of a table, at a time. Counts the checkpoints.
-    checkpointing: Mutex<u32>,
-    /// One compaction at a time. Comes before `checkpointing`.
+    /// One checkpoint, or drop of a table, at a time.
+    turn: turn::Turn,
+    /// One compaction at a time. Comes before `turn`.
     compacting: Mutex<()>,
     /// Who reads which named checkpoint. A leaf of the lock order but for the block layer's.
     checkpoint_uses: Mutex<checkpoints::Uses>,
-    /// The last checkpoint failed half-way, and another must be taken. Written under `checkpointing`.
+    /// The last checkpoint failed half-way, and another must be taken. Written in its `turn`.
     unfinished: AtomicBool,
     bell: Arc<bell::Bell>,
     events: events::Events,

@@ -185,7 +185,7 @@ impl Engine {
             next_table: AtomicU32::new(next_table),
             gate: Gate::default(),
             closed: AtomicBool::new(false),
-            checkpointing: Mutex::new(0),
+            turn: super::turn::Turn::default(),
             compacting: Mutex::new(()),
             checkpoint_uses: Mutex::default(),
             unfinished: AtomicBool::new(false),

@@ -33,7 +33,7 @@ impl Engine {
             )));
         }
         let _gate = inner.enter()?;
-        let _alone = inner.checkpointing.lock();
+        let _alone = inner.turn.take();
         if let Some(table) = self.existing(name, options)? {
             return Ok(table);
         }
@@ -82,7 +82,7 @@ impl Engine {
         let inner = &self.inner;
         inner.check_writable("drop a table")?;
         let _gate = inner.enter()?;
-        let _alone = inner.checkpointing.lock();
+        let _alone = inner.turn.take();
         // Out of the catalog first: once the record is in the log, the drop cannot be refused.
         let table = inner.catalog.remove(name)?;
         let id = table.tree().id();

@@ -74,7 +74,7 @@ impl Bulk {
         {
             let _gate = inner.enter()?;
             // A checkpoint counts rows before it looks at pages.
-            let mut count = inner.checkpointing.lock();
+            let mut count = inner.turn.take();
             self.table.tree().adopt(&mut self.load)?;
             let transactions = &inner.shared.transactions;
             let id = transactions.begin_write();
