@@ -117,7 +117,7 @@ impl Inner {
     /// grows, memory is short, or the database is being closed.
     pub(super) fn is_checkpoint_urgent(&self) -> bool {
         let limit = self.tuning.read().checkpoint_log_bytes;
-        self.log_bytes_since_checkpoint() >= limit + limit / 4
+        self.log_bytes_since_checkpoint() >= limit.saturating_add(limit / 4)
             || self.shared.cache.wants_eviction()
             || self.bell.has_ended()
     }

@@ -1,6 +1,6 @@
 //! Tests of an engine's parts together, in memory, where unit tests of the parts cannot reach.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Engine;
 use crate::base::error::{Error, RollbackReason};
@@ -47,6 +47,37 @@ fn checkpoint_of_a_last_leaf_ends_beside_a_neighbour_on_disk() {
         engine.checkpoint().expect("the checkpoint ends");
     }
     assert_eq!(session.rows(&table), u64::from(ROWS));
+}
+
+/// A checkpoint in the background rests between its batches. It comes to its end all the same, with a log that
+/// may grow for ever too; and who makes a table meanwhile does not wait for its rests.
+#[test]
+fn background_checkpoint_comes_to_its_end() {
+    let storage = MemoryStorage::new();
+    let options = DatabaseOptions {
+        cache_bytes_max: 64 << 20,
+        checkpoint_log_bytes: u64::MAX,
+        checkpoint_interval: Duration::from_millis(1),
+        ..DatabaseOptions::default()
+    };
+    let engine = Engine::open_on(Arc::new(storage), NAME, options).expect("it opens");
+    let small = TableOptions { leaf_bytes_max: 4 << 10, ..TableOptions::default() };
+    let main = engine.create_table("main", &small).expect("the table is created");
+    let mut session = engine.session().expect("a session opens");
+    let start = Instant::now();
+    for round in 0.. {
+        for number in 0..ROWS {
+            session.put(&main, &number.to_be_bytes(), &[1; 900]).expect("the row is stored");
+        }
+        let name = format!("table {round}");
+        engine.create_table(&name, &small).expect("another table is created");
+        if engine.stats().checkpoints > 2 {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint ends");
+    }
+    drop((session, main));
+    engine.close().expect("it closes");
 }
 
 /// Small enough for Miri: leaves that split, a log, eviction and a checkpoint beside two writers, a close.
