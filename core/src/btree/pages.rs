@@ -71,8 +71,7 @@ impl Tree {
             let within = |address: &Address| {
                 let extent = address.extent();
                 let overlaps = extent.offset < place.end() && place.offset < extent.end();
-                let blocks = &self.shared().blocks;
-                overlaps && !blocks.is_kept(address) && !blocks.is_fresh(address)
+                overlaps && self.may_move(address)
             };
             if let Some(address) = reference.home().address.filter(within)
                 && !reference.is_dirty()
@@ -98,6 +97,22 @@ impl Tree {
             }
             return Ok(self.end_of_index(from, &guard));
         }
+    }
+
+    /// Whether a page that lies at `address` may be moved; if so, its block stays as it is until the next
+    /// checkpoint is durable, whatever becomes of the page.
+    fn may_move(&self, address: &Address) -> bool {
+        let blocks = &self.shared().blocks;
+        !blocks.is_kept(address) && !blocks.is_fresh(address)
+    }
+
+    /// Whether the leaf of `page` still lies where it was found and may be moved. While no checkpoint is made,
+    /// its block can be read then. Checkpoints since it was found may have let the space be used again.
+    pub fn is_still_there(&self, page: &PageBlock) -> bool {
+        let guard = epoch::pin();
+        let here = self.reference_at(0, &page.key, &guard);
+        here.is_some_and(|here| here.home().address == Some(page.address))
+            && self.may_move(&page.address)
     }
 
     /// Makes the next checkpoint write the internal page of `page` again, wherever there is room.

@@ -342,10 +342,15 @@ impl Compaction<'_> {
     }
 }
 
-/// Copies the leaves of `pages` and lets their references lead to the copies; says how many bytes that
-/// were.
-fn move_leaves(tree: &Tree, pages: &[PageBlock], destination: Destination) -> Result<u64> {
+/// Copies the leaves of `pages`, but those that lie elsewhere by now, and lets their references lead to the
+/// copies; says how many bytes that were. No checkpoint is made meanwhile.
+pub(super) fn move_leaves(
+    tree: &Tree,
+    pages: &[PageBlock],
+    destination: Destination,
+) -> Result<u64> {
     let blocks = &tree.shared().blocks;
+    let pages: Vec<_> = pages.iter().filter(|page| tree.is_still_there(page)).collect();
     let originals: Vec<_> = pages.iter().map(|page| page.address).collect();
     let copies = blocks.copy(&originals, BlockKind::Leaf, destination)?;
     let mut moved_bytes = 0;

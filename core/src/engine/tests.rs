@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Engine;
+use super::compact::move_leaves;
 use crate::base::error::{Error, RollbackReason};
 use crate::base::options::{DatabaseOptions, OpenMode, TableOptions};
+use crate::block::{Destination, Extent};
 use crate::io::memory::MemoryStorage;
 use crate::io::{OpenHow, Storage};
 use crate::sync::Arc;
@@ -78,6 +80,41 @@ fn background_checkpoint_comes_to_its_end() {
     }
     drop((session, main));
     engine.close().expect("it closes");
+}
+
+/// A compaction finds pages in one step and copies them in another. Between the two checkpoints may be made,
+/// and the pages' space be used again: that it was read all the same was taken for damage.
+#[test]
+fn pages_to_be_moved_may_have_gone_when_they_are_copied() {
+    let storage = MemoryStorage::new();
+    let engine = open(&storage, OpenMode::Create);
+    let small = TableOptions { leaf_bytes_max: 4 << 10, ..TableOptions::default() };
+    let main = engine.create_table("main", &small).expect("the table is created");
+    let mut session = engine.session().expect("a session opens");
+    let mut fill = |fill: u8| {
+        for number in 0..ROWS {
+            session.put(&main, &number.to_be_bytes(), &[fill; 100]).expect("the row is stored");
+        }
+        engine.checkpoint().expect("a checkpoint");
+    };
+    fill(1);
+    // A checkpoint's own pages are fresh no more once the next one has begun.
+    engine.inner.checkpoint_now().expect("a checkpoint");
+    let mut pages = Vec::new();
+    let everywhere = Extent { offset: 0, len: 1 << 40 };
+    let tree = main.tree();
+    tree.pages_within(&[], everywhere, &mut |page| pages.push(page)).expect("pages in memory");
+    pages.retain(|page| page.level == 0);
+    assert!(pages.len() > 10 && pages.iter().all(|page| tree.is_still_there(page)));
+    (2..6).for_each(&mut fill);
+    let moved = move_leaves(tree, &pages, Destination::Below).expect("nothing is damaged");
+    assert_eq!(moved, 0);
+    pages.clear();
+    engine.inner.checkpoint_now().expect("a checkpoint");
+    tree.pages_within(&[], everywhere, &mut |page| pages.push(page)).expect("pages in memory");
+    pages.retain(|page| page.level == 0);
+    assert!(move_leaves(tree, &pages, Destination::End).expect("nothing is damaged") > 0);
+    assert!(!pages.iter().any(|page| tree.is_still_there(page)), "they were moved");
 }
 
 /// Small enough for Miri: leaves that split, a log, eviction and a checkpoint beside two writers, a close.
