@@ -52,8 +52,8 @@ pub struct Parts<'d> {
     /// Writes the catalog's entries: called with the function that writes a tree, and the rows that
     /// the snapshot counts in each table.
     pub write_tables: &'d WriteTables<'d>,
-    /// Called after each batch of leaves with the time that it took, under no lock: whoever is in no hurry
-    /// rests.
+    /// Called after each batch of leaves with the time that it took, and with no lock but what keeps checkpoints
+    /// apart: whoever is in no hurry rests.
     pub pace: &'d dyn Fn(Duration),
 }
 

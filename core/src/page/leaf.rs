@@ -331,8 +331,7 @@ impl Leaf {
         view: &impl View,
         key: &mut Vec<u8>,
     ) -> Option<ValueRef<'_>> {
-        (view.verdict(self.cell_txn(slot)) == Verdict::Seen)
-            .then(|| ValueRef::of_cell(self.image.row_into(slot, key)))
+        self.cell_if_seen(slot, view, |image| image.row_into(slot, key))
     }
 
     /// The same where `key` is that of another of the image's rows.
@@ -343,8 +342,18 @@ impl Leaf {
         view: &impl View,
         key: &mut Vec<u8>,
     ) -> Option<ValueRef<'_>> {
+        self.cell_if_seen(slot, view, |image| image.rest_into(slot, key))
+    }
+
+    #[inline(always)]
+    fn cell_if_seen<'p>(
+        &'p self,
+        slot: usize,
+        view: &impl View,
+        read: impl FnOnce(&'p PageImage) -> Cell<'p>,
+    ) -> Option<ValueRef<'p>> {
         (view.verdict(self.cell_txn(slot)) == Verdict::Seen)
-            .then(|| ValueRef::of_cell(self.image.rest_into(slot, key)))
+            .then(|| ValueRef::of_cell(read(&self.image)))
     }
 
     /// How many keys the insert list has.

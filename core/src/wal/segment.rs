@@ -125,8 +125,8 @@ impl SegmentHeader {
         let mut bytes = vec![0; len.min(HEADER_BYTES) as usize];
         file.read_exact_at(&mut bytes, 0).map_err(|error| Error::io("read", label, error))?;
         let copies = bytes.chunks(COPY_BYTES as usize);
-        // A rewrite that was cut short leaves two copies that differ. No record was written
-        // under the newer one yet, so either would do; the newer is the more telling.
+        // A rewrite that was cut short leaves two copies that differ. No record under
+        // the newer one was promised yet, so either would do; the newer is the more telling.
         let newest = copies
             .clone()
             .filter_map(Self::decode)
