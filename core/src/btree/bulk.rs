@@ -258,12 +258,13 @@ fn note(written: &mut Vec<Extent>, address: &Address) {
 
 impl Tree {
     /// Puts what `load` has built in the place of the empty root. The rows are visible to everybody then,
-    /// whatever their snapshots. The caller keeps checkpoints away.
+    /// whatever their snapshots. The caller keeps checkpoints away. `on_empty` is called before that, when it is
+    /// known that the tree has nothing, while nobody can write to it.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the tree has rows, or somebody may still see or undo some that it had; what
     /// reading and writing gives. The tree is as it was then.
-    pub fn adopt(&self, load: &mut BulkLoad) -> Result<()> {
+    pub fn adopt(&self, load: &mut BulkLoad, on_empty: impl FnOnce()) -> Result<()> {
         let Some((root, level)) = load.finish(self)? else { return Ok(()) };
         let mut pin = self.shared.new_pin();
         let mut may_fold = true;
@@ -281,6 +282,7 @@ impl Tree {
             if !has_nothing || !leaf.range().is_everything() {
                 break;
             }
+            on_empty();
             let structure = self.structure.lock();
             let replaced = home.home().address;
             let serial = self.next_serial();

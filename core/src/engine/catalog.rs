@@ -6,13 +6,13 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::base::codec::{Reader, put_prefixed, put_varint};
 use crate::base::error::{Error, Result};
-use crate::base::ids::{TableId, TxnId};
+use crate::base::ids::{Lsn, TableId, TxnId};
 use crate::base::options::{Compression, ROWS_MAX, TableOptions};
 use crate::block::Address;
 use crate::btree::{LEVELS_MAX, Position, Shared, Tree};
 use crate::checkpoint::TreeRoot;
 use crate::page::{Everything, Home, UpdateKind, ValueRef};
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, RwLock, Weak};
 
 /// A table that exists.
@@ -23,6 +23,8 @@ pub struct Table {
     /// How many handles are open. Changed under the catalog's lock when it rises from zero, so that a
     /// drop that holds the lock for writing and sees zero is alone.
     users: AtomicUsize,
+    /// See [`Entry::counts_from`]. Changed and read by whoever has the turn, or the database to itself.
+    counts_from: AtomicU64,
 }
 
 /// A handle on a table, which cannot be dropped while one is open.
@@ -54,6 +56,13 @@ impl OpenTable {
     pub(super) fn tree(&self) -> &Arc<Tree> {
         &self.0.tree
     }
+
+    /// The table was filled in bulk: what the log has in front of `position` was of other rows. The next
+    /// checkpoint says so, and the caller keeps others from taking it.
+    pub(super) fn set_counts_from(&self, position: Lsn) {
+        // Relaxed: see `Table::counts_from`.
+        self.0.counts_from.store(position.0, Ordering::Relaxed);
+    }
 }
 
 impl Clone for OpenTable {
@@ -77,19 +86,32 @@ pub(crate) struct Entry {
     pub(crate) options: TableOptions,
     pub(crate) root: Option<(Address, u8)>,
     pub(crate) rows: u64,
+    /// Where the log's changes of this table begin to count; zero for all of them. Rows that were filled in
+    /// bulk are in no log, so changes from before they came must not be replayed over them.
+    pub(crate) counts_from: Lsn,
 }
 
 const ENTRY_VERSION: u8 = 1;
 const FLAG_LOGGED: u8 = 1;
 const FLAG_ROOT: u8 = 2;
+const FLAG_COUNTS_FROM: u8 = 4;
 
 impl Entry {
+    /// A table without rows.
+    pub(crate) fn new(name: String, id: TableId, options: TableOptions) -> Self {
+        Self { name, id, options, root: None, rows: 0, counts_from: Lsn(0) }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![ENTRY_VERSION];
         put_prefixed(&mut out, self.name.as_bytes());
         put_varint(&mut out, u64::from(self.id.0));
-        let logged = if self.options.logged { FLAG_LOGGED } else { 0 };
-        out.push(logged | if self.root.is_some() { FLAG_ROOT } else { 0 });
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        out.push(
+            flag(self.options.logged, FLAG_LOGGED)
+                | flag(self.root.is_some(), FLAG_ROOT)
+                | flag(self.counts_from > Lsn(0), FLAG_COUNTS_FROM),
+        );
         out.push(match self.options.compression {
             Compression::None => 0,
             Compression::Snappy => 1,
@@ -102,13 +124,15 @@ impl Entry {
             out.push(*level);
         }
         put_varint(&mut out, self.rows);
+        if self.counts_from > Lsn(0) {
+            put_varint(&mut out, self.counts_from.0);
+        }
         out
     }
 
     /// For salvage: a table of which only rows were found.
     pub(crate) fn nameless(id: TableId) -> Self {
-        let options = TableOptions::default();
-        Self { name: format!("table-{id}"), id, options, root: None, rows: 0 }
+        Self::new(format!("table-{id}"), id, TableOptions::default())
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
@@ -138,12 +162,16 @@ impl Entry {
         // Without a page there are no rows.
         let rows_max = if root.is_some() { ROWS_MAX } else { 0 };
         let rows = reader.varint().filter(|rows| *rows <= rows_max)?;
+        let counts_from = match flags & FLAG_COUNTS_FROM {
+            0 => Lsn(0),
+            _ => Lsn(reader.varint()?),
+        };
         let logged = flags & FLAG_LOGGED != 0;
         let options =
             TableOptions { compression, leaf_bytes_max, internal_bytes_max, logged, metadata };
         options.check().ok()?;
         let is_whole = reader.rest().is_empty() && (root.is_some() || rows == 0);
-        is_whole.then_some(Self { name, id, options, root, rows })
+        is_whole.then_some(Self { name, id, options, root, rows, counts_from })
     }
 }
 
@@ -233,12 +261,17 @@ impl Catalog {
     /// Adds the table that `entry` describes, unless there is one of its name. Returns its handle.
     pub(super) fn insert(&self, entry: Entry, shared: &Shared) -> OpenTable {
         let mut tables = self.tables.write();
-        let Entry { name, id, options, root, rows } = entry;
+        let Entry { name, id, options, root, rows, counts_from } = entry;
         let table = tables.entry(name).or_insert_with_key(|name| {
             let root = root.map(|(address, level)| (Home::at(address, rows), level));
             shared.transactions.set_rows(id, rows);
             let tree = Arc::new(Tree::open(id, options, shared.clone(), root));
-            Arc::new(Table { name: name.clone(), tree, users: AtomicUsize::new(0) })
+            Arc::new(Table {
+                name: name.clone(),
+                tree,
+                users: AtomicUsize::new(0),
+                counts_from: AtomicU64::new(counts_from.0),
+            })
         });
         OpenTable::new(table)
     }
@@ -298,6 +331,19 @@ impl Catalog {
         tables
     }
 
+    /// Where the log's changes begin to count, of the tables of which not all do.
+    pub(super) fn counts_from(&self) -> HashMap<TableId, Lsn> {
+        let tables = self.tables.read();
+        let positions = tables.values().map(|table| (table.tree.id(), table.counts_from()));
+        positions.filter(|(_, position)| *position > Lsn(0)).collect()
+    }
+
+    /// The log has been replayed: what will be in the next one counts.
+    pub(super) fn count_all(&self) {
+        // Relaxed: see `Table::counts_from`.
+        self.tables.read().values().for_each(|table| table.counts_from.store(0, Ordering::Relaxed));
+    }
+
     /// Notes in the catalog's tree where `table` is, unless it says so already.
     pub(super) fn record(&self, table: &OpenTable, root: TreeRoot, rows: u64) -> Result<()> {
         let entry = Entry {
@@ -306,6 +352,7 @@ impl Catalog {
             options: table.options().clone(),
             root: root.home.address.map(|address| (address, root.level)),
             rows,
+            counts_from: table.0.counts_from(),
         };
         let entry = entry.encode();
         let mut position = Position::new(self.tree.shared().new_pin());
@@ -339,5 +386,10 @@ impl Table {
 
     pub(super) fn tree(&self) -> &Arc<Tree> {
         &self.tree
+    }
+
+    fn counts_from(&self) -> Lsn {
+        // Relaxed: see the field.
+        Lsn(self.counts_from.load(Ordering::Relaxed))
     }
 }

@@ -160,7 +160,7 @@ impl Engine {
         let next_table = superblock.root.next_table.0.max(greatest.0.saturating_add(1));
         let origin = origin(&*storage, name, &superblock, &blocks);
         let survey = match writable {
-            true => recovery::survey(origin, &blocks)?,
+            true => recovery::survey(origin, catalog.counts_from(), &blocks)?,
             false => Survey::nothing(origin),
         };
         // Without a log, only what its writer left behind tells that it was killed.
@@ -169,6 +169,8 @@ impl Engine {
             lost_space(&blocks, &survey, was_killed, lost)?;
         }
         let needs_recovery = !survey.is_empty();
+        // Of a log that ended before what was in it reached the disk, or was taken away.
+        let counts_late = catalog.counts_from().values().any(|position| *position > survey.end());
         let epoch = survey.next_epoch();
         let bell = Arc::new(Bell::default());
         let inner = Inner {
@@ -205,9 +207,10 @@ impl Engine {
         if !lost.found.is_empty() {
             blocks.free_unreached(&lost.found)?;
         }
-        if writable && (survey.log_is_there() || !lost.found.is_empty()) {
+        inner.catalog.count_all();
+        if writable && (survey.log_is_there() || !lost.found.is_empty() || counts_late) {
             // The checkpoint makes what was replayed durable, and what was freed, and names the new
-            // epoch; only then the old segments go.
+            // epoch, in which all changes count; only then the old segments go.
             inner.checkpoint_now()?;
         }
         if writable && survey.log_is_there() {

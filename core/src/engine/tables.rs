@@ -38,8 +38,7 @@ impl Engine {
             return Ok(table);
         }
         let id = TableId(inner.next_table.fetch_add(1, Ordering::Relaxed));
-        let entry =
-            Entry { name: name.to_owned(), id, options: options.clone(), root: None, rows: 0 };
+        let entry = Entry::new(name.to_owned(), id, options.clone());
         let payload = entry.encode();
         inner
             .committer

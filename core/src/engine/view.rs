@@ -113,7 +113,7 @@ impl Inner {
     fn tables_of(&self, superblock: &Superblock) -> Result<HashMap<String, Arc<ViewTable>>> {
         let catalog = catalog_tree(superblock, &self.shared)?;
         let table = |entry: Entry| {
-            let Entry { name, id, options, root, rows } = entry;
+            let Entry { name, id, options, root, rows, .. } = entry;
             let root = root.map(|(address, level)| (Home::at(address, rows), level));
             let tree = Arc::new(Tree::open(id, options, self.shared.clone(), root));
             (name.clone(), Arc::new(ViewTable { name, rows, tree }))

@@ -3,7 +3,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Origin, malformed, payload};
+use super::{CountsFrom, Origin, counts, malformed, payload};
 use crate::base::codec::Reader;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{Lsn, TableId};
@@ -46,7 +46,7 @@ struct Fate {
 }
 
 impl LongValues {
-    /// Reads every long value that `record` names. The inner error is of one that must be there and
+    /// Reads every long value that `record` names and that counts. The inner error is of one that must be there and
     /// is not.
     ///
     /// # Errors
@@ -54,6 +54,7 @@ impl LongValues {
     pub(super) fn read_all_of(
         &mut self,
         record: &Record<'_>,
+        counts_from: &CountsFrom,
         blocks: &Blocks,
         origin: Origin<'_>,
     ) -> Result<Result<(), Error>> {
@@ -74,6 +75,9 @@ impl LongValues {
         };
         let found_before = self.found.len();
         while let Some(change) = payload.next_change().map_err(|_| malformed(record, origin))? {
+            if !counts(counts_from, change.table, record.position) {
+                continue;
+            }
             let mut missing = None;
             if let Verb::PutOverflow(reference) = change.verb {
                 let value = OverflowRef::decode(&mut Reader::new(reference))
@@ -135,9 +139,9 @@ impl LongValues {
             |first_chunk: Option<Lsn>| first_chunk.is_none_or(|first| committed.contains(&first));
         for (key, fates) in self.keys {
             let dropped = self.drops.get(&key.table);
-            let counts = |fate: &Fate| fate.position < end && has_committed(fate.first_chunk);
+            let is_last = |fate: &Fate| fate.position < end && has_committed(fate.first_chunk);
             if let Some(Fate { position, missing: Some(error), .. }) =
-                fates.into_iter().rfind(counts)
+                fates.into_iter().rfind(is_last)
                 && dropped.is_none_or(|dropped| *dropped < position)
             {
                 return Err(error);

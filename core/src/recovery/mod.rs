@@ -11,7 +11,7 @@
 mod batch;
 mod long_values;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use crate::base::codec::Reader;
 use crate::base::error::{Error, Result};
@@ -81,7 +81,11 @@ pub struct Survey {
     records: u64,
     next_epoch: u32,
     log_is_there: bool,
+    counts_from: CountsFrom,
 }
+
+/// Where the changes of a table begin to count; all do of those that are not here.
+pub type CountsFrom = HashMap<TableId, Lsn>;
 
 impl Survey {
     /// Of a database whose log is not looked at.
@@ -93,6 +97,7 @@ impl Survey {
             records: 0,
             next_epoch: origin.epoch,
             log_is_there: false,
+            counts_from: CountsFrom::default(),
         }
     }
 
@@ -126,17 +131,20 @@ fn open(origin: Origin<'_>) -> Result<Scan> {
     scan(origin.storage, origin.name, origin.id, origin.from, origin.epoch)
 }
 
-/// The first pass.
+/// The first pass. Changes in front of where their table's `counts_from` are taken for not being there.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when the log, or a long value that was durable, is damaged; [`Error::Io`].
-pub fn survey(origin: Origin<'_>, blocks: &Blocks) -> Result<Survey> {
+pub fn survey(origin: Origin<'_>, counts_from: CountsFrom, blocks: &Blocks) -> Result<Survey> {
     let mut scan = open(origin)?;
-    let mut survey = Survey { log_is_there: !scan.is_empty(), ..Survey::nothing(origin) };
+    let log_is_there = !scan.is_empty();
+    let mut survey = Survey { log_is_there, counts_from, ..Survey::nothing(origin) };
     let mut long_values = LongValues::default();
     while let Some(record) = scan.next_record()? {
         let position = record.position;
-        if let Err(missing) = long_values.read_all_of(&record, blocks, origin)? {
+        if let Err(missing) =
+            long_values.read_all_of(&record, &survey.counts_from, blocks, origin)?
+        {
             // A value that never reached the disk: its record was not durable, so the log ends in
             // front of it. Unless somebody knows that it was.
             if scan.was_durable(position)? {
@@ -210,12 +218,20 @@ fn apply_changes(
 ) -> Result<()> {
     let mut payload = payload(record, origin)?;
     while let Some(change) = payload.next_change().map_err(|_| malformed(record, origin))? {
-        if !matches!(change.verb, Verb::PutOverflow(reference) if survey.long_values.gone.contains(reference))
+        let is_gone = |reference| survey.long_values.gone.contains(reference);
+        if !counts(&survey.counts_from, change.table, record.position)
+            || matches!(change.verb, Verb::PutOverflow(reference) if is_gone(reference))
         {
-            apply.change(change)?;
+            continue;
         }
+        apply.change(change)?;
     }
     Ok(())
+}
+
+/// Whether a change of `table` in the record at `position` counts.
+pub fn counts(counts_from: &CountsFrom, table: TableId, position: Lsn) -> bool {
+    counts_from.get(&table).is_none_or(|from| position >= *from)
 }
 
 /// Reads every record without applying it, and checks that it says what records say; `visit` sees each.

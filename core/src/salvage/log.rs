@@ -12,7 +12,7 @@ use crate::block::Damaged;
 use crate::block::overflow::{OverflowRef, read_value};
 use crate::engine::Entry;
 use crate::io::Storage;
-use crate::recovery::{Origin, visit_records};
+use crate::recovery::{Origin, counts, visit_records};
 use crate::txn::{Payload, Verb, kind};
 use crate::wal::Record;
 
@@ -111,6 +111,9 @@ impl Replay<'_> {
     fn changes(&mut self, record: &Record<'_>) -> Result<()> {
         let Some(mut payload) = Payload::new(record.payload) else { return Ok(()) };
         while let Ok(Some(change)) = payload.next_change() {
+            if !counts(&self.target.counts_from, change.table, record.position) {
+                continue;
+            }
             let Some(table) = self.tables.get(&change.table).cloned() else { continue };
             let (value, long_value) = match change.verb {
                 Verb::Remove => {

@@ -6,12 +6,15 @@ use crate::base::error::{Error, Result};
 use crate::base::options::{DatabaseOptions, Durability};
 use crate::engine::{Engine, Entry, OpenTable, Session};
 use crate::io::Storage;
+use crate::recovery::CountsFrom;
 use crate::sync::Arc;
 
 /// See the file.
 pub(super) struct Target {
     engine: Engine,
     session: Session,
+    /// Of each table that the log has changes of which not all count: see [`Entry::counts_from`].
+    pub(super) counts_from: CountsFrom,
 }
 
 /// A table of the new database.
@@ -35,7 +38,7 @@ impl Target {
     ) -> Result<Self> {
         let engine = Engine::open_on(storage, name, options)?;
         let session = engine.session()?;
-        Ok(Self { engine, session })
+        Ok(Self { engine, session, counts_from: CountsFrom::default() })
     }
 
     /// Creates the table that `entry` describes. A name that is taken, which only a file that lies
@@ -46,6 +49,7 @@ impl Target {
             name = format!("{name}-{}", entry.id);
         }
         let table = self.engine.create_table(&name, &entry.options)?;
+        self.counts_from.insert(entry.id, entry.counts_from);
         report.tables.push(SalvagedTable { name, id: entry.id, ..SalvagedTable::default() });
         Ok(NewTable { number: report.tables.len() - 1, table })
     }

@@ -2,6 +2,7 @@
 
 use super::{Session, check_lengths};
 use crate::base::error::{Error, Result};
+use crate::base::ids::Lsn;
 use crate::btree::BulkLoad;
 use crate::engine::{Inner, OpenTable};
 use crate::sync::Arc;
@@ -75,7 +76,12 @@ impl Bulk {
             let _gate = inner.enter()?;
             // A checkpoint counts rows before it looks at pages.
             let mut count = inner.turn.take();
-            self.table.tree().adopt(&mut self.load)?;
+            let table = &self.table;
+            table.tree().adopt(&mut self.load, || {
+                // The log's end, while nobody can write to the table: what it has of it so far came to
+                // nothing, and must not be replayed over rows that it does not know.
+                table.set_counts_from(inner.committer.log().map_or(Lsn(0), |log| log.end()));
+            })?;
             let transactions = &inner.shared.transactions;
             let id = transactions.begin_write();
             transactions.commit(id, &[(self.table.id(), rows as i64)]);
