@@ -2,7 +2,7 @@
 //!
 //! A **page reference** is one atomic word, state and pointer together (`reference`). A **leaf**
 //! is an immutable image plus a delta: an insert list of the keys that changed, each with an
-//! **update chain**, newest first (`leaf`, `delta`, `update`). An **index** is an internal page: an
+//! **update chain**, newest first (`leaf`, `delta`, `update`); `latched` writes to it. An **index** is an internal page: an
 //! immutable image of separators beside the references of its children (`index`).
 //!
 //! Who may touch what:
@@ -17,6 +17,7 @@
 mod arena;
 mod delta;
 mod index;
+mod latched;
 mod leaf;
 mod pin;
 mod reference;
@@ -26,7 +27,8 @@ mod view;
 
 pub use delta::Entry;
 pub use index::Index;
-pub use leaf::{Latched, Leaf, LeafRange, Lookup, Newest, Pending, ValueRef};
+pub use latched::{Latched, Newest, Pending};
+pub use leaf::{Leaf, LeafRange, Lookup, ValueRef};
 pub use pin::PinnedLeaf;
 pub use reference::{Home, LoadClaim, PageRef, RootRef, State};
 pub use replace::{

@@ -6,7 +6,8 @@
 use std::ptr::NonNull;
 
 use super::index::{Children, Index};
-use super::leaf::{Latched, Leaf};
+use super::latched::Latched;
+use super::leaf::Leaf;
 use super::reference::{Home, PageRef};
 use crate::memory::Owned;
 use crate::reclaim::HazardDomain;
