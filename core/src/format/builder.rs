@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::guess::Guess;
 use super::image::PageImage;
 use super::key::{HEAD_BYTES, KeyRest};
 use super::layout::{
@@ -262,7 +263,7 @@ impl PageBuilder {
         let slots = self.heads.len() as u32;
         let prefix_len = self.prefix.len() as u32;
         let (bytes, layout) = self.assemble(|parts| PageBytes::concat(parts, memory));
-        let image = PageImage {
+        let mut image = PageImage {
             bytes,
             prefix_len,
             heads_at: layout.heads_at as u32,
@@ -272,7 +273,9 @@ impl PageBuilder {
             slots,
             kind: self.kind,
             wide: layout.wide,
+            guess: Guess::default(),
         };
+        image.guess = Guess::through(image.heads());
         #[cfg(debug_assertions)]
         if let Err(error) = PageImage::parse(image.as_bytes().into()) {
             panic!("the builder made an image that does not parse: {error}");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::guess::Guess;
 use super::key::{HEAD_BYTES, KeyRest};
 use super::layout::{PREFIX_AT, PageKind, RawCell, Tag, offset_bytes};
 use crate::memory::{PageBytes, PageMemory};
@@ -22,6 +23,7 @@ pub struct PageImage {
     pub(super) slots: u32,
     pub(super) kind: PageKind,
     pub(super) wide: bool,
+    pub(super) guess: Guess,
 }
 
 /// What a page holds for a key.

@@ -28,6 +28,7 @@
 
 mod builder;
 mod error;
+mod guess;
 mod image;
 mod key;
 mod layout;

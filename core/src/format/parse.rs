@@ -1,6 +1,7 @@
 //! From bytes that may be anything to an image that may be trusted: O(bytes of keys), once.
 
 use super::error::FormatError;
+use super::guess::Guess;
 use super::image::PageImage;
 use super::key::{HEAD_BYTES, KeyRest};
 use super::layout::{
@@ -20,7 +21,8 @@ impl PageImage {
         let header = parse_header(&bytes)?;
         let image = place_parts(bytes, &header)?;
         check_cells(&image)?;
-        Ok(image)
+        let guess = Guess::through(image.heads());
+        Ok(PageImage { guess, ..image })
     }
 }
 
@@ -78,6 +80,7 @@ fn place_parts(bytes: Box<[u8]>, header: &Header) -> Result<PageImage, FormatErr
         slots,
         kind: header.kind,
         wide: header.wide,
+        guess: Guess::default(),
     })
 }
 

@@ -4,6 +4,8 @@
 //! cell, unless two heads are equal.
 
 use std::cmp::Ordering;
+use std::hint::black_box;
+use std::ops::Range;
 
 use super::image::PageImage;
 use super::key::{HEAD_BYTES, KeyRest};
@@ -29,7 +31,13 @@ impl PageImage {
         }
         let rest = KeyRest::of(key, prefix_len);
         let heads = self.heads();
-        let low = heads_below(heads, rest.head);
+        let window = match self.guess.range(rest.head, heads.len()) {
+            Some(range) => range,
+            None => window_of(heads, rest.head),
+        };
+        // On its way from memory while the heads are: what is looked at next, if the key is there.
+        touch(self.as_bytes(), self.offset_place(window.start.midpoint(window.end)));
+        let low = window.start + count_below(heads.get(window).unwrap_or_default(), rest.head);
         match heads.get(low) {
             Some(head) if u64::from_le_bytes(*head) == rest.head => self.search_cells(low, &rest),
             _ => Err(low),
@@ -101,24 +109,41 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.iter().zip(b).all(|(x, y)| x == y)
 }
 
-/// How many of the ascending `heads` are less than `head`.
+/// Where among the ascending `heads` the first lies that is not less than `head`: in this range, or right
+/// behind it. It is short.
 #[inline]
-fn heads_below(heads: &[[u8; HEAD_BYTES]], head: u64) -> usize {
-    let less = |other: &[u8; HEAD_BYTES]| usize::from(u64::from_le_bytes(*other) < head);
-    let mut below = 0;
-    let mut rest = heads;
-    while rest.len() > SCAN_HEADS_MAX {
+fn window_of(heads: &[[u8; HEAD_BYTES]], head: u64) -> Range<usize> {
+    let mut window = 0..heads.len();
+    while window.len() > SCAN_HEADS_MAX {
+        let rest = heads.get(window.clone()).unwrap_or_default();
         let part_len = rest.len() / PARTS;
-        let parts_below: usize =
-            (1..PARTS).map(|part| rest.get(part * part_len).map_or(0, less)).sum();
+        let parts_below: usize = (1..PARTS)
+            .map(|part| rest.get(part * part_len).map_or(0, |other| less(other, head)))
+            .sum();
         // The heads that begin the first `parts_below` parts after the first are less, and the
         // next one is not: what is left to count lies between.
-        let begin = parts_below * part_len;
-        let end = if parts_below == PARTS - 1 { rest.len() } else { begin + part_len };
-        below += begin;
-        rest = rest.get(begin..end).unwrap_or_default();
+        let begin = window.start + parts_below * part_len;
+        let end = if parts_below == PARTS - 1 { window.end } else { begin + part_len };
+        window = begin..end;
     }
-    below + rest.iter().map(less).sum::<usize>()
+    window
+}
+
+/// How many of `heads` are less than `head`.
+#[inline]
+fn count_below(heads: &[[u8; HEAD_BYTES]], head: u64) -> usize {
+    heads.iter().map(|other| less(other, head)).sum()
+}
+
+#[inline]
+fn less(other: &[u8; HEAD_BYTES], head: u64) -> usize {
+    usize::from(u64::from_le_bytes(*other) < head)
+}
+
+/// Starts to fetch what lies at `at` into the processor's cache: a load that nothing waits for.
+#[inline]
+pub(super) fn touch(bytes: &[u8], at: usize) {
+    black_box(bytes.get(at).copied());
 }
 
 #[cfg(test)]
@@ -127,13 +152,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_below_counts_at_every_length() {
+    fn heads_below_are_counted_at_every_length() {
         for len in 0..700_u64 {
             let heads: Vec<_> = (0..len).map(|i| (i / 3 * 2).to_le_bytes()).collect();
             for head in 0..=len {
                 let expected =
                     heads.iter().filter(|other| u64::from_le_bytes(**other) < head).count();
-                assert_eq!(heads_below(&heads, head), expected, "{head} among {len}");
+                let window = window_of(&heads, head);
+                assert!(window.len() <= SCAN_HEADS_MAX, "{head} among {len}");
+                let found = window.start + count_below(&heads[window], head);
+                assert_eq!(found, expected, "{head} among {len}");
             }
         }
     }
