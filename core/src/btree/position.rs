@@ -142,6 +142,11 @@ impl Position {
         Ok(if self.step(tree, view, Way::Forward)? { Landing::Above } else { Landing::End })
     }
 
+    /// The page that it holds.
+    pub fn pin(&self) -> &PinnedLeaf {
+        &self.pin
+    }
+
     /// Goes to the next key, if all that takes is a look at the next row of the image that the position
     /// stands on; else stays where it is and returns false.
     #[inline]
@@ -254,7 +259,7 @@ impl Position {
         let Some(leaf) = self.pin.leaf() else { return Place::default() };
         leaf.sort_entries_into(&mut self.order);
         let (key, order) = (self.key.as_slice(), &self.order);
-        place.entry = order.partition_point(|number| entry_key(leaf, *number) < key);
+        place.entry = leaf.entries_below(order, key);
         place.on_entry =
             order.get(place.entry).is_some_and(|number| entry_key(leaf, *number) == key);
         self.place = Some(place);
@@ -386,7 +391,7 @@ impl Position {
         let Some(leaf) = self.pin.leaf() else { return };
         leaf.sort_entries_into(&mut self.order);
         let (Ok(slot) | Err(slot)) = leaf.image().search(border);
-        let entry = self.order.partition_point(|number| entry_key(leaf, *number) < border);
+        let entry = leaf.entries_below(&self.order, border);
         self.place = Some(Place { slot, entry, on_slot: false, on_entry: false });
     }
 }

@@ -79,6 +79,18 @@ impl Tree {
         self.free_overflow(&dropped)
     }
 
+    /// Builds the leaf that `pin` holds again, because changes are in its readers' way; not if somebody
+    /// writes to it just now.
+    ///
+    /// # Errors
+    /// As [`rebuild`](Self::rebuild).
+    pub fn fold_for_readers(&self, pin: &PinnedLeaf) -> Result<()> {
+        match pin.leaf().and_then(Leaf::try_latch) {
+            Some(latched) if !latched.leaf().is_dead() => self.rebuild(latched),
+            _ => Ok(()),
+        }
+    }
+
     /// Folds the leaf under the rules of this moment.
     pub(super) fn fold<'p>(&self, leaf: &'p Leaf, leaf_bytes_max: usize) -> Folded<'p> {
         let transactions = &self.shared.transactions;
@@ -111,6 +123,9 @@ impl Tree {
         let mut latched = new.latch();
         for (key, versions) in &leftovers {
             latched.adopt(key, versions);
+        }
+        if !leftovers.is_empty() {
+            latched.bear_detours();
         }
         if latched.is_over_budget() {
             latched.raise_budget();

@@ -6,9 +6,11 @@ use super::Inner;
 use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TableId;
 use crate::base::options::OpenMode;
+use crate::btree::Tree;
 use crate::cache::Pressure;
 use crate::checkpoint::{self, Parts, WriteTree};
 use crate::evict::Step;
+use crate::page::PinnedLeaf;
 use crate::sync::atomic::Ordering;
 
 /// Without a log, or with long values, a checkpoint starts when so many times the log's volume was
@@ -130,6 +132,25 @@ impl Inner {
         };
         // The catalog's lock keeps the trees from being dropped.
         self.catalog.with_all_trees(|trees| self.clock.step(trees))
+    }
+
+    /// After a read that the leaf held by `pin` was looked at for: builds it again if so many reads had to
+    /// look through its changes, each for so many `looks` at one key, that it pays.
+    #[inline]
+    pub(super) fn note_detour(&self, tree: &Tree, pin: &PinnedLeaf, looks: u8) {
+        if pin.leaf().is_some_and(|leaf| leaf.note_detour(looks)) {
+            self.fold_for_readers(tree, pin);
+        }
+    }
+
+    #[cold]
+    fn fold_for_readers(&self, tree: &Tree, pin: &PinnedLeaf) {
+        // Not beside or after a close: see `evict_step`.
+        let Some(_gate) = self.gate.try_enter() else { return };
+        if let Err(error) = tree.fold_for_readers(pin) {
+            // The read is right all the same; whoever writes here next meets the damage.
+            tracing::debug!(%error, "a page could not be folded for its readers");
+        }
     }
 
     /// After an operation: rings for the evictor, helps it, or does its work where there is none.

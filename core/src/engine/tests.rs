@@ -8,6 +8,7 @@ use super::verify_on;
 use crate::base::error::{Error, RollbackReason};
 use crate::base::options::{DatabaseOptions, OpenMode, TableOptions};
 use crate::block::{Destination, Extent};
+use crate::btree::Landing;
 use crate::io::memory::MemoryStorage;
 use crate::io::{OpenHow, Storage};
 use crate::salvage::salvage_on;
@@ -315,4 +316,38 @@ fn changes_behind_a_bulk_load_count_when_its_log_is_gone() {
     session.put(&table, &0_u32.to_be_bytes(), &[4]).expect("it is put");
     let again = killed.duplicate();
     assert_eq!(read(&open(&again, OpenMode::Existing), 0), Some(vec![4]));
+}
+
+/// Readers who have to look through a leaf's changes again and again have it folded, by search and by walk;
+/// what an open transaction holds back is not tried again with every read.
+#[test]
+fn leaves_are_folded_for_who_reads_them() {
+    let engine = open(&MemoryStorage::new(), OpenMode::Create);
+    let table = engine.create_table("main", &TableOptions::default()).expect("it is created");
+    let (mut writer, mut reader) = (engine.session().expect("one"), engine.session().expect("two"));
+    let mut at = reader.position();
+    let mut read_all = |looks: u32| {
+        let before = engine.stats().pages_rebuilt;
+        for key in (0..looks).map(|number| (number % 10).to_be_bytes()) {
+            assert!(reader.get(&table, &key, |_| ()).expect("it is read").is_some());
+            assert!(reader.find(&table, &mut at, &key).expect("it is found"));
+            assert_eq!(reader.seek(&table, &mut at, &key).expect("it is found"), Landing::Exact);
+            assert_eq!(at.key(), Some(&key[..]));
+            let has_next = reader.next(&table, &mut at).expect("it goes on");
+            assert_eq!(has_next, key != 9_u32.to_be_bytes());
+        }
+        at.reset();
+        reader.release_snapshot();
+        engine.stats().pages_rebuilt - before
+    };
+    (0..10_u32).for_each(|key| writer.put(&table, &key.to_be_bytes(), &[1]).expect("it is put"));
+    assert_eq!((read_all(5), read_all(20), read_all(1000)), (0, 1, 0));
+
+    writer.begin().expect("it begins");
+    writer.put(&table, &3_u32.to_be_bytes(), &[2]).expect("it is put");
+    assert_eq!((read_all(5), read_all(20), read_all(1000)), (0, 1, 0));
+    writer.commit().expect("it commits");
+    writer.put(&table, &3_u32.to_be_bytes(), &[3]).expect("it is put");
+    assert_eq!((read_all(20), read_all(1000)), (1, 0));
+    assert_eq!(read(&engine, 3), Some(vec![3]));
 }

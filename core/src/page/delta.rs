@@ -170,6 +170,20 @@ impl Delta {
         heads.len() - kept.len()
     }
 
+    /// How many of the entries with the numbers `order`, which ascend by key, are below `key`, whose head is
+    /// `head`. Only entries with its head are touched.
+    pub(super) fn count_below(&self, order: &[u16], head: u64, key: &[u8]) -> usize {
+        let Some(entries) = self.entries() else { return 0 };
+        let heads = entries.heads();
+        order.partition_point(|&number| {
+            let number = usize::from(number);
+            // Relaxed: published by the Acquire load of the count.
+            let other = heads.get(number).map_or(u64::MAX, |other| other.load(Ordering::Relaxed));
+            other < head
+                || other == head && entries.entry(number).is_some_and(|entry| entry.key() < key)
+        })
+    }
+
     /// The order of so many entries as there were when it was kept.
     #[inline]
     fn kept_order(&self) -> Option<&[u16]> {

@@ -4,7 +4,7 @@ use std::cell::Cell as Flag;
 use std::ptr::NonNull;
 
 use super::delta::Entry;
-use super::leaf::{Leaf, ValueRef, Writer};
+use super::leaf::{Leaf, NO_DETOURS, ValueRef, Writer};
 use super::reference::PageRef;
 use super::update::{Update, UpdateKind, first_seen};
 use super::view::Everything;
@@ -240,7 +240,17 @@ impl<'p> Latched<'p> {
         self.charge_arena();
     }
 
+    /// What is over budget or in its readers' way cannot leave yet: it is no use to fold the leaf for them
+    /// before it changes again.
+    pub fn bear_detours(&self) {
+        self.leaf.detours.store(NO_DETOURS, Ordering::Relaxed);
+    }
+
     fn note_change(&mut self) {
+        // Relaxed: only a hint. The load first, so that readers keep the line.
+        if self.leaf.detours.load(Ordering::Relaxed) != 0 {
+            self.leaf.detours.store(0, Ordering::Relaxed);
+        }
         // Release: pairs with the Acquire in `Leaf::changes`.
         self.leaf.changes.fetch_add(1, Ordering::Release);
         self.charge_arena();

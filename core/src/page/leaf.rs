@@ -71,6 +71,9 @@ pub struct Leaf {
     pub(super) dead: AtomicBool,
     /// How often it was used lately: eviction's clock counts it down.
     heat: AtomicU8,
+    /// How often it was read since it last changed, where changes were in the way: see
+    /// [`note_detour`](Self::note_detour). Zeroed by latch holders.
+    pub(super) detours: AtomicU8,
     range: LeafRange,
     /// The reference whose word names this leaf. Valid while the leaf is alive.
     pub(super) home: NonNull<PageRef>,
@@ -106,6 +109,10 @@ unsafe impl Sync for Leaf {}
 
 /// The hottest a leaf can be: how many rounds of the clock it survives unused.
 const HEAT_MAX: u8 = 3;
+/// After so many detours it pays to fold the leaf: that takes as long as some dozens of them.
+const DETOURS_MAX: u8 = 64;
+/// The leaf is not worth folding for its readers before it changes again.
+pub(super) const NO_DETOURS: u8 = u8::MAX;
 /// So few entries are sorted faster than their order is kept.
 #[cfg(not(loom))]
 const ORDER_LEAST: usize = 4;
@@ -180,6 +187,7 @@ impl Leaf {
             dead: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             heat: AtomicU8::new(1),
+            detours: AtomicU8::new(0),
             writer: Mutex::new(Writer {
                 arena: Arena::new(memory),
                 charged_bytes: 0,
@@ -267,6 +275,24 @@ impl Leaf {
         if heat < HEAT_MAX {
             self.heat.store(heat + 1, Ordering::Relaxed);
         }
+    }
+
+    /// Notes a read that had to look through the changes since the image, and how much longer that took,
+    /// in looks at one key. True when there were so many of them without a change in between that the
+    /// leaf should be folded.
+    #[inline]
+    pub fn note_detour(&self, looks: u8) -> bool {
+        if self.delta.len() == 0 {
+            return false;
+        }
+        // Relaxed: only a hint; a count that another reader's overwrites does no harm.
+        let detours = self.detours.load(Ordering::Relaxed);
+        if detours == NO_DETOURS {
+            return false;
+        }
+        let detours = detours.saturating_add(looks).min(DETOURS_MAX);
+        self.detours.store(detours, Ordering::Relaxed);
+        detours == DETOURS_MAX
     }
 
     /// Notes that whoever read it in is done with it: unless others use it, it may leave first.
@@ -366,6 +392,11 @@ impl Leaf {
     #[inline]
     pub fn entry(&self, index: usize) -> Option<&Entry> {
         self.delta.entry(index)
+    }
+
+    /// How many of the entries, whose numbers in key order are `order`, have keys below `key`.
+    pub fn entries_below(&self, order: &[u16], key: &[u8]) -> usize {
+        self.delta.count_below(order, key_head(key, self.prefix_len as usize), key)
     }
 
     /// The numbers of the entries in key order, into `order`, which is empty or has what an earlier call

@@ -9,6 +9,9 @@ use crate::engine::OpenTable;
 use crate::mvcc::{ReadView, Snapshot, Transactions};
 use crate::page::ValueRef;
 
+/// How much longer it takes to walk from a key past changes than to look at it.
+const SEEK_LOOKS: u8 = 4;
+
 /// How often a place without a row is drawn before any row is taken.
 const DRAWS_MAX: usize = 1000;
 
@@ -28,7 +31,9 @@ impl Session {
     /// # Errors
     /// [`Error::Closed`]; what reading pages gives.
     pub fn find(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
-        self.placed(at, |at, view| at.find(table.tree(), key, view))
+        let found = self.placed(at, |at, view| at.find(table.tree(), key, view))?;
+        self.inner.note_detour(table.tree(), at.pin(), 1);
+        Ok(found)
     }
 
     /// Goes to `key` or the smallest key above.
@@ -36,7 +41,9 @@ impl Session {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn seek(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<Landing> {
-        self.placed(at, |at, view| at.seek(table.tree(), key, view))
+        let landing = self.placed(at, |at, view| at.seek(table.tree(), key, view))?;
+        self.inner.note_detour(table.tree(), at.pin(), SEEK_LOOKS);
+        Ok(landing)
     }
 
     /// Goes to the largest key below `key`; false, and nowhere, if there is none.
