@@ -1,5 +1,6 @@
 //! A cursor: a place in a table.
 
+mod walk;
 mod write;
 
 use std::cmp::Ordering;

@@ -136,11 +136,7 @@ impl Writer for Cursor<'_> {
 
     fn retain(&mut self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Outcome<()> {
         self.reset();
-        while self.next()? {
-            if !keep(self.key()?, self.value()?) {
-                Cursor::remove(self)?;
-            }
-        }
+        Cursor::retain(self, keep)?;
         Ok(())
     }
 }
@@ -155,14 +151,19 @@ impl Reader for Cursor<'_> {
     }
 
     fn range(&mut self, start: &[u8], rows_max: u64, visit: Visit<'_>) -> Outcome<()> {
-        let Some(landed) = self.search_near(start)? else { return Ok(()) };
-        let mut there = landed != Ordering::Less || self.next()?;
-        for left in (0..rows_max).rev() {
-            if !there {
-                break;
-            }
-            visit(self.key()?, self.value()?);
-            there = left > 0 && self.next()?;
+        let mut left = rows_max;
+        let mut take = |key: &[u8], value: &[u8]| {
+            visit(key, value);
+            left = left.saturating_sub(1);
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let goes_on = match self.search_near(start)? {
+            None => return Ok(()),
+            Some(Ordering::Less) => true,
+            Some(_) => rows_max > 0 && take(self.key()?, self.value()?).is_continue(),
+        };
+        if goes_on {
+            self.walk(take)?;
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ pub use descend::Target;
 pub use load::Loads;
 pub use merge::Merged;
 pub use pages::{LongValue, PageBlock};
-pub use position::{Landing, Position};
+pub use position::{Landing, Position, Walked};
 pub use random::Drawn;
 pub use replaced::Replaced;
 pub use sweep::Swept;

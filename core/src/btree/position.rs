@@ -5,10 +5,11 @@
 //! could miss what its view sees.
 
 use std::cmp::Ordering as KeyOrder;
+use std::ops::ControlFlow;
 
 use super::{Target, Tree};
 use crate::base::error::Result;
-use crate::page::{Leaf, Lookup, PinnedLeaf, ValueRef, View};
+use crate::page::{Leaf, Lookup, PinnedLeaf, ValueRef, Verdict, View};
 use crate::sync::is_left_out;
 
 /// A place in a tree, or nowhere. See the module.
@@ -48,6 +49,15 @@ pub enum Landing {
     Above,
     /// There is no key here or above.
     End,
+}
+
+/// How far [`Position::walk_image`] got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walked<B> {
+    /// The position is on another row than before.
+    pub moved: bool,
+    /// Why the visit wanted no more, if it did.
+    pub broke: Option<B>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -181,6 +191,52 @@ impl Position {
             self.place = Some(Place { slot, entry, on_slot: true, on_entry: false });
         }
         moved
+    }
+
+    /// Goes from row to row of the image that the position stands on, calling `visit` with each one's key and
+    /// value, until it wants no more. The position stays on the last row that was visited. Ends in front of
+    /// what is not a row of the image with its value in it.
+    pub fn walk_image<B>(
+        &mut self,
+        view: &impl View,
+        forward: bool,
+        visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
+    ) -> Walked<B> {
+        let mut walked = Walked { moved: false, broke: None };
+        let Some(at) = self.place.filter(|place| place.on_slot && self.is_set) else {
+            return walked;
+        };
+        let Some(leaf) = self.pin.leaf() else { return walked };
+        let (slots, entries) = (leaf.image().len(), self.order.len());
+        let (entry, end) = match forward {
+            true => (at.entry + usize::from(at.on_entry), entries),
+            false => (at.entry, 0),
+        };
+        // The view is older than this look: what comes to the leaf later it does not see.
+        if entry != end || leaf.entry_count() != entries || leaf.is_dead() {
+            return walked;
+        }
+        let mut slot = at.slot;
+        let mut last = None;
+        loop {
+            let next = if forward { slot + 1 } else { slot.wrapping_sub(1) };
+            if next >= slots || view.verdict(leaf.cell_txn(next)) != Verdict::Seen {
+                break;
+            }
+            let Some(value) = leaf.image().inline_row_into(next, &mut self.key) else { break };
+            slot = next;
+            last = Some(value);
+            if let ControlFlow::Break(why) = visit(&self.key, value) {
+                walked.broke = Some(why);
+                break;
+            }
+        }
+        if last.is_some() {
+            walked.moved = true;
+            self.place = Some(Place { slot, entry, on_slot: true, on_entry: false });
+            self.pin.move_to(|leaf| Some(ValueRef::Inline(leaf.image().cell(slot).bytes)));
+        }
+        walked
     }
 
     /// Goes to the next key that `view` sees; from nowhere, to the first. False, and nowhere, at the

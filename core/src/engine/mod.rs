@@ -31,7 +31,7 @@ pub use check::{reclaim_file, reclaim_on, verify_file, verify_on};
 pub use checkpoints::{CheckpointInfo, LATEST_CHECKPOINT};
 pub use compact::{CompactProgress, CompactReport, CompactStage};
 pub use events::Listener;
-pub use session::{Bulk, Cached, Isolation, Session};
+pub use session::{Bulk, Cached, Isolation, PageView, Session, Walk};
 pub use view::{Checkpoint, CheckpointTable};
 
 use crate::base::error::{Error, Result};

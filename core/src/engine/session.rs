@@ -7,6 +7,7 @@ mod rewrite;
 mod transactions;
 
 pub use bulk::Bulk;
+pub use places::{PageView, Walk};
 pub use transactions::Isolation;
 
 use std::time::Duration;

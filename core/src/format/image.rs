@@ -113,6 +113,18 @@ impl PageImage {
         self.cell_into(slot, cell, key)
     }
 
+    /// The value in `slot` and, where it is the value itself, the key in place of what is in `key`, which
+    /// begins with the page's prefix. None, and `key` as it was, where something stands for the value.
+    #[inline]
+    pub fn inline_row_into(&self, slot: usize, key: &mut Vec<u8>) -> Option<&[u8]> {
+        let cell = match self.short_cell(slot) {
+            Some(cell) => cell,
+            None => self.raw_cell(slot),
+        };
+        (Tag::from_bits(cell.tag_bits) == Some(Tag::Inline))
+            .then(|| self.cell_into(slot, cell, key).bytes)
+    }
+
     #[cold]
     fn long_rest_into(&self, slot: usize, key: &mut Vec<u8>) -> Cell<'_> {
         self.cell_into(slot, self.raw_cell(slot), key)

@@ -82,6 +82,11 @@ impl Transaction {
         self.snapshot = Some(snapshot);
     }
 
+    /// The snapshot that it reads in, if it has one.
+    pub fn snapshot(&self) -> Option<&SnapshotGuard> {
+        self.snapshot.as_ref()
+    }
+
     /// What it sees.
     ///
     /// # Panics

@@ -1,10 +1,11 @@
 //! Reading a table in key order: iterators, and walks in batches.
 
 use std::cell::OnceCell;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, ControlFlow, RangeBounds};
 
 use rshelve_core::btree::{Landing, Position};
-use rshelve_core::engine::{OpenTable, Session};
+use rshelve_core::engine::{OpenTable, Session, Walk};
+use rshelve_core::page::ValueRef;
 
 use super::{Rows, Table};
 use crate::{Result, TableRange};
@@ -117,11 +118,10 @@ impl Table {
         mut visit: impl FnMut(&[u8], &[u8]),
     ) -> Result<()> {
         let limits = Limits { rows_max, bytes_max };
-        self.walk((start, stop), reverse, limits, |session, table, at| {
-            let long = OnceCell::new();
-            let (key, value) = (at.key().unwrap_or_default(), session.value(table, at, &long)?);
+        let way = Walk { forward: !reverse, reads_long_values: true };
+        self.walk((start, stop), way, limits, |key, value| {
             visit(key, value);
-            Ok(key.len() + value.len())
+            key.len() + value.len()
         })
     }
 
@@ -184,10 +184,10 @@ impl Table {
         mut visit: impl FnMut(&[u8]),
     ) -> Result<()> {
         let limits = Limits { rows_max, bytes_max };
-        self.walk((start, stop), reverse, limits, |_, _, at| {
-            let key = at.key().unwrap_or_default();
+        let way = Walk { forward: !reverse, reads_long_values: false };
+        self.walk((start, stop), way, limits, |key, _| {
             visit(key);
-            Ok(key.len())
+            key.len()
         })
     }
 
@@ -195,12 +195,12 @@ impl Table {
     fn walk(
         &self,
         bounds: (Bound<&[u8]>, Bound<&[u8]>),
-        reverse: bool,
+        way: Walk,
         limits: Limits,
-        mut visit: impl FnMut(&Session, &OpenTable, &Position) -> Result<usize>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> usize,
     ) -> Result<()> {
         self.with(|session| {
-            let outcome = walk(session, &self.table, bounds, reverse, limits, &mut visit);
+            let outcome = walk(session, &self.table, bounds, way, limits, &mut visit);
             session.release_snapshot();
             outcome
         })
@@ -256,28 +256,36 @@ fn walk(
     session: &mut Session,
     table: &OpenTable,
     (start, stop): (Bound<&[u8]>, Bound<&[u8]>),
-    reverse: bool,
+    way: Walk,
     limits: Limits,
-    visit: &mut impl FnMut(&Session, &OpenTable, &Position) -> Result<usize>,
+    visit: &mut impl FnMut(&[u8], &[u8]) -> usize,
 ) -> Result<()> {
     let mut at = session.position();
-    let mut more = match reverse {
-        true => enter_at_stop(session, table, &mut at, stop)?,
-        false => enter_at_start(session, table, &mut at, start)?,
+    let there = match way.forward {
+        true => enter_at_start(session, table, &mut at, start)?,
+        false => enter_at_stop(session, table, &mut at, stop)?,
     };
+    if !there || limits.rows_max == 0 {
+        return Ok(());
+    }
     let (mut rows, mut bytes) = (0, 0);
-    while more && at.key().is_some_and(|key| is_within(key, start, stop)) {
-        if rows == limits.rows_max || (limits.bytes_max > 0 && bytes >= limits.bytes_max) {
-            break;
+    let mut take = |key: &[u8], value: &[u8]| {
+        if !is_within(key, start, stop) {
+            return ControlFlow::Break(());
         }
-        bytes += visit(session, table, &at)?;
+        bytes += visit(key, value);
         rows += 1;
-        if rows < limits.rows_max {
-            more = match reverse {
-                true => session.prev(table, &mut at)?,
-                false => session.next(table, &mut at)?,
-            };
-        }
+        let is_enough =
+            rows >= limits.rows_max || (limits.bytes_max > 0 && bytes >= limits.bytes_max);
+        if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let long_value = OnceCell::new();
+    let first = match at.value() {
+        Some(ValueRef::Overflow(_)) if !way.reads_long_values => &[],
+        _ => session.value(table, &at, &long_value)?,
+    };
+    if take(at.key().unwrap_or_default(), first).is_continue() {
+        session.walk(table, &mut at, way, &mut take)?;
     }
     Ok(())
 }

@@ -11,3 +11,4 @@ mod rows;
 mod schema;
 mod transactions;
 mod tuning;
+mod walks;

@@ -1,19 +1,58 @@
 //! Cursors' places: finding keys, walking, and the values there.
 
 use std::cell::OnceCell;
+use std::ops::ControlFlow;
 
 use super::{Isolation, Session, load_long_value, view_of};
 use crate::base::error::{Error, Result};
+use crate::base::ids::TxnId;
 use crate::btree::{Drawn, Landing, Position};
 use crate::engine::OpenTable;
 use crate::mvcc::{ReadView, Snapshot, Transactions};
 use crate::page::ValueRef;
+use crate::sync::Arc;
 
 /// How much longer it takes to walk from a key past changes than to look at it.
 const SEEK_LOOKS: u8 = 4;
 
 /// How often a place without a row is drawn before any row is taken.
 const DRAWS_MAX: usize = 1000;
+
+/// How to walk.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    /// Towards greater keys.
+    pub forward: bool,
+    /// Long values are read. Else they are empty where they are visited.
+    pub reads_long_values: bool,
+}
+
+/// What a session sees now. It keeps nothing of that from being discarded but what is on a page that is held.
+#[derive(Debug)]
+pub struct PageView {
+    snapshot: Arc<Snapshot>,
+    own: Option<TxnId>,
+    stamp: u64,
+}
+
+impl PageView {
+    /// Goes on from row to row of the page that `at` is on, as [`Session::walk`] does; none where that needs
+    /// the session.
+    #[inline]
+    pub fn walk<B>(
+        &self,
+        at: &mut Position,
+        forward: bool,
+        visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
+    ) -> Option<B> {
+        let view = ReadView { snapshot: &self.snapshot, own: self.own };
+        let walked = at.walk_image(&view, forward, visit);
+        if walked.moved {
+            at.set_stamp(self.stamp);
+        }
+        walked.broke
+    }
+}
 
 impl Session {
     /// A place in a table, nowhere yet.
@@ -94,6 +133,59 @@ impl Session {
             return Ok(true);
         }
         self.prev_anywhere(table, at)
+    }
+
+    /// Goes on from row to row, calling `visit` with each one's key and value, until it wants no more; from
+    /// nowhere, from an end of the table. What the visit broke with, and the position is on that
+    /// row; none, and nowhere, at the other end. Quicker than a step and a look for each.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn walk<B>(
+        &mut self,
+        table: &OpenTable,
+        at: &mut Position,
+        Walk { forward, reads_long_values }: Walk,
+        visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
+    ) -> Result<Option<B>> {
+        loop {
+            if let Some(view) = self.page_view(at)?
+                && let Some(why) = view.walk(at, forward, visit)
+            {
+                return Ok(Some(why));
+            }
+            let found = if forward { self.next(table, at)? } else { self.prev(table, at)? };
+            if !found {
+                return Ok(None);
+            }
+            let long_value = OnceCell::new();
+            let value = match at.value() {
+                Some(ValueRef::Overflow(_)) if !reads_long_values => &[],
+                _ => self.value(table, at, &long_value)?,
+            };
+            if let ControlFlow::Break(why) = visit(at.key().unwrap_or_default(), value) {
+                return Ok(Some(why));
+            }
+        }
+    }
+
+    /// What the rows of the page that `at` is on can be looked at with past the session; none where the
+    /// session must be asked for each.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn page_view(&mut self, at: &Position) -> Result<Option<PageView>> {
+        self.inner.check_open()?;
+        if !at.is_set() || self.weak() == Some(Isolation::ReadUncommitted) {
+            return Ok(None);
+        }
+        self.hold_view();
+        let (snapshot, own) = match &self.transaction {
+            Some(transaction) => (transaction.snapshot(), transaction.view().own),
+            None => (self.snapshot.as_ref(), None),
+        };
+        let stamp = self.view;
+        Ok(snapshot.map(|held| PageView { snapshot: Arc::clone(held.snapshot()), own, stamp }))
     }
 
     fn prev_anywhere(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {

@@ -1,13 +1,16 @@
 //! How a cursor moves: walks, searches, jumps.
 
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 
 use rshelve_core::btree::Landing;
+use rshelve_core::engine::PageView;
 
 use super::{CursorState, Held, no_table, note_failure};
 use crate::state::SessionState;
 use crate::state::mode::{Mode, Op};
 use crate::state::rows::Rows;
+use crate::state::source::Source;
 use crate::{Error, Result};
 
 impl CursorState {
@@ -63,6 +66,34 @@ assert_eq!(cursor.key(&session)?, b"c");"#)]
             (self.key_is, self.value_is) = (Held::No, Held::No);
         }
         self.arrived(session, moved)
+    }
+
+    /// What the records of the page that the cursor is on can be looked at with, past the session; none
+    /// where the session must be asked for each.
+    pub(crate) fn page_view(&mut self, session: &mut SessionState) -> Result<Option<PageView>> {
+        self.catch_up();
+        self.long_value.take();
+        match self.table {
+            Some(Source::Live(_)) if self.mode == Mode::Table && !self.bounds.are_set() => {
+                session.core.page_view(&self.position)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Goes on from record to record of the page that the cursor is on until `visit` breaks, and says with
+    /// what; none where more than the page is needed.
+    pub(crate) fn walk_page<B>(
+        &mut self,
+        view: &PageView,
+        forward: bool,
+        visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
+    ) -> Option<B> {
+        let broke = view.walk(&mut self.position, forward, visit);
+        if broke.is_some() {
+            (self.key_is, self.value_is) = (Held::There, Held::There);
+        }
+        broke
     }
 
     fn jump(&mut self, session: &mut SessionState) -> Result<()> {
