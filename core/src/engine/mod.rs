@@ -251,4 +251,4 @@ impl Inner {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests;
+pub(crate) mod tests;

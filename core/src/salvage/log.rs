@@ -141,3 +141,27 @@ impl Replay<'_> {
         read_value(blocks, &value)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::engine::Engine;
+    use crate::engine::tests::{NAME, killed_behind_a_load};
+    use crate::io::Storage;
+    use crate::io::memory::MemoryStorage;
+    use crate::salvage::salvage_on;
+    use crate::sync::Arc;
+
+    #[test]
+    fn changes_from_before_a_bulk_load_are_not_salvaged_over_it() {
+        let old: Arc<dyn Storage> = Arc::new(killed_behind_a_load());
+        let new: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        salvage_on(&old, NAME, &new, NAME, &mut |_| Ok(())).expect("it is salvaged");
+        let engine = Engine::open_on(new, NAME, Default::default()).expect("it opens");
+        let table = engine.table("main").expect("the table is there");
+        let mut session = engine.session().expect("a session opens");
+        for (key, value) in [(0_u32, 2), (1, 2), (2, 3)] {
+            let found = session.get(&table, &key.to_be_bytes(), <[u8]>::to_vec);
+            assert_eq!(found.expect("it is read"), Some(vec![value]), "{key}");
+        }
+    }
+}

@@ -134,7 +134,8 @@ impl<'w, 'p> Walk<'w, 'p> {
         if self.progress.blocks.is_multiple_of(64) {
             (self.on_progress)(&self.progress)?;
         }
-        PageImage::parse(bytes).map_err(|error| error.into_corruption(label, address.offset()))
+        PageImage::parse(bytes.into())
+            .map_err(|error| error.into_corruption(label, address.offset()))
     }
 
     /// Gives those rows of a leaf to `on_row` that are wanted.
@@ -183,7 +184,8 @@ impl<'w, 'p> Walk<'w, 'p> {
         on_row: &mut OnRow<'_>,
     ) -> Result<()> {
         let read = self.blocks.read(&leaf.address, BlockKind::Leaf);
-        let Ok(image) = read.map_err(drop).and_then(|bytes| PageImage::parse(bytes).map_err(drop))
+        let Ok(image) =
+            read.map_err(drop).and_then(|bytes| PageImage::parse(bytes.into()).map_err(drop))
         else {
             return Ok(());
         };
