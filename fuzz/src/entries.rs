@@ -24,7 +24,7 @@ use crate::surgery::Patient;
 /// finds each of its own keys where it is.
 pub fn page(data: &[u8]) {
     let bytes = [&[0; 32][..], data].concat().into_boxed_slice();
-    let Ok(image) = PageImage::parse(bytes) else { return };
+    let Ok(image) = PageImage::parse(bytes.into()) else { return };
     let (mut key, mut before) = (Vec::new(), None);
     for slot in 0..image.len() {
         image.key_into(slot, &mut key);

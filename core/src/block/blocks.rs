@@ -17,6 +17,7 @@ use crate::base::ids::{DatabaseId, Generation};
 use crate::base::options::Compression;
 use crate::base::stats::Stats;
 use crate::io::{File, LockKind, SyncPoint};
+use crate::memory::{PageBuffer, PageBytes, PageMemory};
 use crate::sync::Mutex;
 
 /// The blocks of one open data file. Threads share it; see the module page for its locks.
@@ -195,15 +196,47 @@ impl Blocks {
         }
     }
 
+    /// The same for a page, which goes at once where it will be searched: into `memory`, if there is one and it
+    /// has room.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_page(
+        &self,
+        address: &Address,
+        kind: BlockKind,
+        memory: Option<&Arc<PageMemory>>,
+    ) -> Result<PageBytes> {
+        let stored_bytes = address.len_bytes() as usize;
+        let place = memory.and_then(|memory| PageBuffer::zeroed_in(memory, stored_bytes));
+        let Some(mut block) = place else { return self.read(address, kind).map(PageBytes::from) };
+        let header = self.read_into(&mut block, address, kind)?;
+        match header.compression {
+            Compression::None => Ok(block.finish()),
+            Compression::Snappy => self.decompress(&block, &header, address).map(PageBytes::from),
+        }
+    }
+
     /// The same as it is stored, with its header.
     pub(super) fn read_stored(
         &self,
         address: &Address,
         kind: BlockKind,
     ) -> Result<(Vec<u8>, BlockHeader)> {
-        let stored_bytes = address.len_bytes() as usize;
-        let mut block = self.buffer(stored_bytes)?;
-        if let Err(error) = self.file.read_exact_at(&mut block, address.offset()) {
+        let mut block = self.buffer(address.len_bytes() as usize)?;
+        let header = self.read_into(&mut block, address, kind)?;
+        Ok((block, header))
+    }
+
+    /// Fills `block` with what is stored at `address`, and verifies it.
+    fn read_into(
+        &self,
+        block: &mut [u8],
+        address: &Address,
+        kind: BlockKind,
+    ) -> Result<BlockHeader> {
+        let stored_bytes = block.len();
+        if let Err(error) = self.file.read_exact_at(block, address.offset()) {
             // A file that is long enough ends nowhere: then it is the disk that fails, not the file
             // that is damaged, and nobody may go on without the block.
             let end = address.offset() + stored_bytes as u64;
@@ -217,8 +250,7 @@ impl Blocks {
         }
         self.stats.blocks_read.bump();
         self.stats.block_bytes_read.add(stored_bytes as u64);
-        let header = block_header::verify(&block, address, kind, &self.label)?;
-        Ok((block, header))
+        block_header::verify(block, address, kind, &self.label)
     }
 
     fn decompress(

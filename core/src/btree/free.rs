@@ -78,7 +78,7 @@ impl Tree {
             return Ok(());
         }
         let bytes = self.shared.blocks.read(address, BlockKind::Internal)?;
-        let image = PageImage::parse(bytes)
+        let image = PageImage::parse(bytes.into())
             .map_err(|error| error.into_corruption(self.shared.blocks.label(), address.offset()))?;
         for slot in 0..image.len() {
             let child = ChildCell::decode(image.cell(slot).bytes).ok_or_else(|| {

@@ -78,7 +78,9 @@ impl Tree {
             return Ok(());
         };
         let kind = if level == 0 { BlockKind::Leaf } else { BlockKind::Internal };
-        let bytes = self.shared.blocks.read(&address, kind)?;
+        // Leaves live in page memory; internal pages, of which there are few, do not.
+        let memory = self.shared.cache.memory().filter(|_| level == 0);
+        let bytes = self.shared.blocks.read_page(&address, kind, memory)?;
         let image = PageImage::parse(bytes)
             .map_err(|error| error.into_corruption(self.shared.blocks.label(), address.offset()))?;
         if level == 0 {

@@ -16,7 +16,7 @@ use crate::sync::{Arc, Condvar, Mutex, is_left_out};
 pub enum Pressure {
     /// Below the target: nothing to do.
     None,
-    /// Above the target: background eviction works.
+    /// Somewhat above the target: background eviction is woken, if it does not work already.
     Background,
     /// Above the trigger: a thread that finished an operation helps.
     Help,
@@ -144,11 +144,19 @@ impl Cache {
             Pressure::Full
         } else if self.bytes_staying() > self.trigger_bytes.load(Ordering::Relaxed) {
             Pressure::Help
-        } else if self.wants_eviction() {
+        } else if self.bytes_staying() > self.wake_above() {
             Pressure::Background
         } else {
             Pressure::None
         }
+    }
+
+    /// Above so many bytes background eviction is woken, which then works down to the target. A little more
+    /// than that, so that it is not woken again by each page that is read in.
+    fn wake_above(&self) -> u64 {
+        let target = self.target_bytes.load(Ordering::Relaxed);
+        let trigger = self.trigger_bytes.load(Ordering::Relaxed);
+        target + self.batch_bytes().min(trigger.saturating_sub(target) / 2)
     }
 
     /// Whether more stays than should: freeing what is leaving would not be enough.
@@ -299,7 +307,7 @@ mod tests {
     #[test]
     fn resizing_moves_every_threshold_and_wakes_who_waits() {
         let cache = Arc::new(Cache::new(1000));
-        let _charge = Charge::new(&cache, 2000);
+        let _charge = Charge::new(&cache, 50_000);
         assert_eq!(cache.pressure(), Pressure::Full);
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| cache.wait_for_room(Duration::from_secs(60)));

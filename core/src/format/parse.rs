@@ -8,6 +8,7 @@ use super::layout::{
     Header, PREFIX_AT, PageKind, RawCell, SHARED_BYTES_LIMIT, Tag, heads_at, offset_bytes,
 };
 use crate::base::codec::{BLOCK_HEADER_BYTES, Reader};
+use crate::memory::PageBytes;
 
 impl PageImage {
     /// Takes a block's whole buffer, its header included, for the page image that it holds.
@@ -17,7 +18,7 @@ impl PageImage {
     /// [`FormatError`] unless every part lies within the buffer, the keys written out are of a
     /// bounded length together, the cells fill their part without a gap, each tag is legal in a page of this kind, keys ascend strictly, no head
     /// has bytes behind the end of its key, and an internal page has at least one child.
-    pub fn parse(bytes: Box<[u8]>) -> Result<PageImage, FormatError> {
+    pub fn parse(bytes: PageBytes) -> Result<PageImage, FormatError> {
         let header = parse_header(&bytes)?;
         let image = place_parts(bytes, &header)?;
         check_cells(&image)?;
@@ -43,7 +44,7 @@ fn parse_header(bytes: &[u8]) -> Result<Header, FormatError> {
 }
 
 /// The image over `bytes` whose parts are known to lie within, and whose cells are unknown.
-fn place_parts(bytes: Box<[u8]>, header: &Header) -> Result<PageImage, FormatError> {
+fn place_parts(bytes: PageBytes, header: &Header) -> Result<PageImage, FormatError> {
     let (slots, prefix_len, end) = (header.slots, header.prefix_len, header.end);
     if u64::from(end) > bytes.len() as u64 {
         let expected = format_args!("at most {}", bytes.len()).to_string();
@@ -71,7 +72,7 @@ fn place_parts(bytes: Box<[u8]>, header: &Header) -> Result<PageImage, FormatErr
         return Err(FormatError::new("slots of an internal page", at, "at least one", 0));
     }
     Ok(PageImage {
-        bytes: bytes.into(),
+        bytes,
         prefix_len,
         heads_at,
         offsets_at,

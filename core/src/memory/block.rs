@@ -2,7 +2,7 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 use super::PageMemory;
@@ -128,11 +128,57 @@ impl PageBytes {
     }
 }
 
+/// Bytes of a page that are not all there yet, in the place where they will be read.
+#[derive(Debug)]
+pub struct PageBuffer(PageBytes);
+
+impl PageBuffer {
+    /// So many zeros in `memory`; none if it has no room for them.
+    pub fn zeroed_in(memory: &Arc<PageMemory>, len: usize) -> Option<Self> {
+        let start = memory.take(len)?;
+        // SAFETY: the block is fresh, and has room for so many bytes.
+        unsafe { start.write_bytes(0, len) };
+        Some(Self(PageBytes { start, len, memory: Some(Arc::clone(memory)) }))
+    }
+
+    /// They are all there.
+    pub fn finish(self) -> PageBytes {
+        self.0
+    }
+}
+
+impl Deref for PageBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for PageBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: so many bytes are initialized and owned, and nobody else knows of them yet.
+        unsafe { std::slice::from_raw_parts_mut(self.0.start.as_ptr(), self.0.len) }
+    }
+}
+
 impl From<Box<[u8]>> for PageBytes {
     fn from(bytes: Box<[u8]>) -> Self {
         let len = bytes.len();
         let start = NonNull::from(Box::leak(bytes)).cast();
         Self { start, len, memory: None }
+    }
+}
+
+impl From<Vec<u8>> for PageBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from(bytes.into_boxed_slice())
+    }
+}
+
+impl From<&[u8]> for PageBytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self::copy_of(bytes, None)
     }
 }
 

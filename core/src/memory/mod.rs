@@ -28,7 +28,7 @@ mod spares;
 mod tests;
 
 pub use arena::Arena;
-pub use block::{Block, PageBytes};
+pub use block::{Block, PageBuffer, PageBytes};
 pub use owned::Owned;
 
 use std::ptr::NonNull;

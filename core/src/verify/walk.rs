@@ -119,7 +119,7 @@ impl<'w, 'p> Walk<'w, 'p> {
         let kind = if place.level == 0 { BlockKind::Leaf } else { BlockKind::Internal };
         let Some(bytes) = self.block(&place.address, kind)? else { return Ok(None) };
         let offset = place.address.offset();
-        let image = match PageImage::parse(bytes) {
+        let image = match PageImage::parse(bytes.into()) {
             Ok(image) => image,
             Err(error) => {
                 self.complain(error.into_corruption(self.blocks.label(), offset));

@@ -185,7 +185,8 @@ fn walk(
     let kind = if level == 0 { BlockKind::Leaf } else { BlockKind::Internal };
     let this = nodes.len();
     nodes.push(Node { address, kind, table: table.clone(), parent });
-    let image = PageImage::parse(blocks.read(&address, kind).expect("a page")).expect("an image");
+    let image =
+        PageImage::parse(blocks.read(&address, kind).expect("a page").into()).expect("an image");
     for slot in 0..image.len() {
         let cell = image.cell(slot);
         if level > 0 {
