@@ -25,6 +25,9 @@ pub struct Position {
     stamp: u64,
     /// What it reads in need not stay in memory.
     reads_once: bool,
+    /// How much longer the last move took for the changes of the leaf that it ended on: see
+    /// [`take_looks`](Self::take_looks).
+    looks: u8,
 }
 
 /// Where a key is among a leaf's image slots and sorted entries.
@@ -50,6 +53,9 @@ pub enum Landing {
     /// There is no key here or above.
     End,
 }
+
+/// How much longer it takes to walk from a key past changes than to look at it.
+const SEEK_LOOKS: u8 = 4;
 
 /// How far [`Position::walk_image`] got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +83,7 @@ impl Position {
             order: Vec::new(),
             stamp: 0,
             reads_once: false,
+            looks: 0,
         }
     }
 
@@ -131,6 +138,7 @@ impl Position {
     /// What reading pages gives.
     pub fn find(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<bool> {
         self.go_to(tree, key)?;
+        self.looks = 1;
         let found = self.pin.remember(|leaf| found(leaf.lookup(key, view)));
         if !found {
             self.reset();
@@ -144,12 +152,20 @@ impl Position {
     /// What reading pages gives.
     pub fn seek(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<Landing> {
         self.go_to(tree, key)?;
+        self.looks = SEEK_LOOKS;
         let place = self.locate();
         let order = &self.order;
         if self.pin.remember(|leaf| value_at(leaf, order, place, view)) {
             return Ok(Landing::Exact);
         }
         Ok(if self.step(tree, view, Way::Forward)? { Landing::Above } else { Landing::End })
+    }
+
+    /// How much longer the last moves took because the leaf may have changes: in looks at one key. From now on
+    /// it is counted anew.
+    #[inline]
+    pub fn take_looks(&mut self) -> u8 {
+        std::mem::take(&mut self.looks)
     }
 
     /// The page that it holds.
@@ -326,6 +342,8 @@ impl Position {
     fn enter(&mut self, way: Way) {
         let Some(leaf) = self.pin.leaf() else { return };
         leaf.sort_entries_into(&mut self.order);
+        // Whoever enters a leaf at an end is likely to walk past all that it has.
+        self.looks = self.order.len().min(usize::from(u8::MAX)) as u8;
         let mut place = Place::default();
         if way == Way::Backward {
             (place.slot, place.entry) = (leaf.image().len(), self.order.len());

@@ -137,8 +137,8 @@ impl Inner {
     /// After a read that the leaf held by `pin` was looked at for: builds it again if so many reads had to
     /// look through its changes, each for so many `looks` at one key, that it pays.
     #[inline]
-    pub(super) fn note_detour(&self, tree: &Tree, pin: &PinnedLeaf, looks: u8) {
-        if pin.leaf().is_some_and(|leaf| leaf.note_detour(looks)) {
+    pub(super) fn note_detour(&self, tree: &Tree, looks: u8, pin: &PinnedLeaf) {
+        if looks > 0 && pin.leaf().is_some_and(|leaf| leaf.note_detour(looks)) {
             self.fold_for_readers(tree, pin);
         }
     }

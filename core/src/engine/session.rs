@@ -104,7 +104,7 @@ impl Session {
             let below = self.inner.shared.transactions.all_ended_below();
             tree.find_leaf(Target::At(key), &mut self.pin)?;
             if let Some(answer) = look(&self.pin, key, below, &mut read) {
-                self.inner.note_detour(tree, &self.pin, 1);
+                self.inner.note_detour(tree, 1, &self.pin);
                 self.pin.release();
                 self.inner.relieve();
                 return Ok(answer);

@@ -12,9 +12,6 @@ use crate::mvcc::{ReadView, Snapshot, Transactions};
 use crate::page::ValueRef;
 use crate::sync::Arc;
 
-/// How much longer it takes to walk from a key past changes than to look at it.
-const SEEK_LOOKS: u8 = 4;
-
 /// How often a place without a row is drawn before any row is taken.
 const DRAWS_MAX: usize = 1000;
 
@@ -70,9 +67,7 @@ impl Session {
     /// # Errors
     /// [`Error::Closed`]; what reading pages gives.
     pub fn find(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
-        let found = self.placed(at, |at, view| at.find(table.tree(), key, view))?;
-        self.inner.note_detour(table.tree(), at.pin(), 1);
-        Ok(found)
+        self.placed(table, at, |at, view| at.find(table.tree(), key, view))
     }
 
     /// Goes to `key` or the smallest key above.
@@ -80,9 +75,7 @@ impl Session {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn seek(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<Landing> {
-        let landing = self.placed(at, |at, view| at.seek(table.tree(), key, view))?;
-        self.inner.note_detour(table.tree(), at.pin(), SEEK_LOOKS);
-        Ok(landing)
+        self.placed(table, at, |at, view| at.seek(table.tree(), key, view))
     }
 
     /// Goes to the largest key below `key`; false, and nowhere, if there is none.
@@ -90,7 +83,7 @@ impl Session {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn seek_below(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
-        self.placed(at, |at, view| {
+        self.placed(table, at, |at, view| {
             at.go_before(table.tree(), key)?;
             at.prev(table.tree(), view)
         })
@@ -110,10 +103,10 @@ impl Session {
 
     fn next_anywhere(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
         if at.is_set() || self.transaction.is_none() {
-            return self.placed(at, |at, view| at.next(table.tree(), view));
+            return self.placed(table, at, |at, view| at.next(table.tree(), view));
         }
         let front = self.edges.front(table.id()).map(<[u8]>::to_vec);
-        let found = self.placed(at, |at, view| match front {
+        let found = self.placed(table, at, |at, view| match front {
             Some(front) => Ok(at.seek(table.tree(), &front, view)? != Landing::End),
             None => at.next(table.tree(), view),
         })?;
@@ -190,10 +183,10 @@ impl Session {
 
     fn prev_anywhere(&mut self, table: &OpenTable, at: &mut Position) -> Result<bool> {
         if at.is_set() || self.transaction.is_none() {
-            return self.placed(at, |at, view| at.prev(table.tree(), view));
+            return self.placed(table, at, |at, view| at.prev(table.tree(), view));
         }
         let back = self.edges.back(table.id()).map(<[u8]>::to_vec);
-        let found = self.placed(at, |at, view| match back {
+        let found = self.placed(table, at, |at, view| match back {
             Some(back) => Ok(at.find(table.tree(), &back, view)? || {
                 at.go_before(table.tree(), &back)?;
                 at.prev(table.tree(), view)?
@@ -262,6 +255,7 @@ impl Session {
 
     fn placed<R>(
         &mut self,
+        table: &OpenTable,
         at: &mut Position,
         go: impl FnOnce(&mut Position, &ReadView<'_>) -> Result<R>,
     ) -> Result<R> {
@@ -273,6 +267,7 @@ impl Session {
             go(at, &view_of(&self.transaction, self.snapshot.as_ref()))
         };
         at.set_stamp(self.view);
+        self.inner.note_detour(table.tree(), at.take_looks(), at.pin());
         self.inner.relieve();
         outcome
     }
