@@ -12,6 +12,7 @@ mod bulk;
 mod descend;
 mod free;
 mod grow;
+mod leaf_walk;
 mod load;
 mod merge;
 mod pages;

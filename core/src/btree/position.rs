@@ -7,9 +7,10 @@
 use std::cmp::Ordering as KeyOrder;
 use std::ops::ControlFlow;
 
+use super::leaf_walk::LeafWalk;
 use super::{Target, Tree};
 use crate::base::error::Result;
-use crate::page::{Leaf, Lookup, PinnedLeaf, ValueRef, Verdict, View};
+use crate::page::{Leaf, Lookup, PinnedLeaf, ValueRef, View};
 use crate::sync::is_left_out;
 
 /// A place in a tree, or nowhere. See the module.
@@ -32,15 +33,15 @@ pub struct Position {
 
 /// Where a key is among a leaf's image slots and sorted entries.
 #[derive(Clone, Copy, Default)]
-struct Place {
+pub(super) struct Place {
     /// How many slots are below the key.
-    slot: usize,
+    pub(super) slot: usize,
     /// How many entries are below the key.
-    entry: usize,
+    pub(super) entry: usize,
     /// Whether the key is in that slot.
-    on_slot: bool,
+    pub(super) on_slot: bool,
     /// Whether the key is in that entry.
-    on_entry: bool,
+    pub(super) on_entry: bool,
 }
 
 /// Where [`Position::seek`] landed.
@@ -57,7 +58,10 @@ pub enum Landing {
 /// How much longer it takes to walk from a key past changes than to look at it.
 const SEEK_LOOKS: u8 = 4;
 
-/// How far [`Position::walk_image`] got.
+/// How many entries a walk passes in the time of one look.
+const ENTRIES_PER_LOOK: usize = 4;
+
+/// How far [`Position::walk_leaf`] got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walked<B> {
     /// The position is on another row than before.
@@ -209,50 +213,31 @@ impl Position {
         moved
     }
 
-    /// Goes from row to row of the image that the position stands on, calling `visit` with each one's key and
+    /// Goes from row to row of the leaf that the position stands on, calling `visit` with each one's key and
     /// value, until it wants no more. The position stays on the last row that was visited. Ends in front of
-    /// what is not a row of the image with its value in it.
-    pub fn walk_image<B>(
+    /// a value that is not on the leaf; backward also in front of what changed since the image.
+    pub fn walk_leaf<B>(
         &mut self,
         view: &impl View,
         forward: bool,
         visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
     ) -> Walked<B> {
-        let mut walked = Walked { moved: false, broke: None };
-        let Some(at) = self.place.filter(|place| place.on_slot && self.is_set) else {
-            return walked;
-        };
-        let Some(leaf) = self.pin.leaf() else { return walked };
-        let (slots, entries) = (leaf.image().len(), self.order.len());
-        let (entry, end) = match forward {
-            true => (at.entry + usize::from(at.on_entry), entries),
-            false => (at.entry, 0),
+        let stays = Walked { moved: false, broke: None };
+        let (Some(at), Some(leaf)) = (self.place.filter(|_| self.is_set), self.pin.leaf()) else {
+            return stays;
         };
         // The view is older than this look: what comes to the leaf later it does not see.
-        if entry != end || leaf.entry_count() != entries || leaf.is_dead() {
-            return walked;
+        if leaf.entry_count() != self.order.len() || leaf.is_dead() {
+            return stays;
         }
-        let mut slot = at.slot;
-        let mut last = None;
-        loop {
-            let next = if forward { slot + 1 } else { slot.wrapping_sub(1) };
-            if next >= slots || view.verdict(leaf.cell_txn(next)) != Verdict::Seen {
-                break;
-            }
-            let Some(value) = leaf.image().inline_row_into(next, &mut self.key) else { break };
-            slot = next;
-            last = Some(value);
-            if let ControlFlow::Break(why) = visit(&self.key, value) {
-                walked.broke = Some(why);
-                break;
-            }
+        let walk = LeafWalk { leaf, order: &self.order, view, key: &mut self.key, last: None };
+        let (last, broke) = if forward { walk.up(at, visit) } else { walk.down(at, visit) };
+        if let Some(place) = last {
+            self.place = last;
+            let order = &self.order;
+            self.pin.move_to(|leaf| value_at(leaf, order, place, view));
         }
-        if last.is_some() {
-            walked.moved = true;
-            self.place = Some(Place { slot, entry, on_slot: true, on_entry: false });
-            self.pin.move_to(|leaf| Some(ValueRef::Inline(leaf.image().cell(slot).bytes)));
-        }
-        walked
+        Walked { moved: last.is_some(), broke }
     }
 
     /// Goes to the next key that `view` sees; from nowhere, to the first. False, and nowhere, at the
@@ -342,8 +327,8 @@ impl Position {
     fn enter(&mut self, way: Way) {
         let Some(leaf) = self.pin.leaf() else { return };
         leaf.sort_entries_into(&mut self.order);
-        // Whoever enters a leaf at an end is likely to walk past all that it has.
-        self.looks = self.order.len().min(usize::from(u8::MAX)) as u8;
+        // Whoever enters a leaf at an end is likely to walk past all that it has, at a few per look.
+        self.looks = (self.order.len() / ENTRIES_PER_LOOK).min(usize::from(u8::MAX)) as u8;
         let mut place = Place::default();
         if way == Way::Backward {
             (place.slot, place.entry) = (leaf.image().len(), self.order.len());
@@ -470,11 +455,11 @@ impl Position {
     }
 }
 
-fn entry_key(leaf: &Leaf, number: u16) -> &[u8] {
+pub(super) fn entry_key(leaf: &Leaf, number: u16) -> &[u8] {
     leaf.entry(usize::from(number)).map_or(&[], |entry| entry.key())
 }
 
-fn value_at<'p>(
+pub(super) fn value_at<'p>(
     leaf: &'p Leaf,
     order: &[u16],
     place: Place,

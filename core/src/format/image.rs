@@ -113,16 +113,27 @@ impl PageImage {
         self.cell_into(slot, cell, key)
     }
 
-    /// The value in `slot` and, where it is the value itself, the key in place of what is in `key`, which
-    /// begins with the page's prefix. None, and `key` as it was, where something stands for the value.
+    /// The value in `slot` and, where it is the value itself, the key in place of what is in `key`, which may
+    /// begin with the page's prefix already. None, and `key` as it was, where something stands for the value.
     #[inline]
-    pub fn inline_row_into(&self, slot: usize, key: &mut Vec<u8>) -> Option<&[u8]> {
+    pub fn inline_row_into(
+        &self,
+        slot: usize,
+        has_prefix: bool,
+        key: &mut Vec<u8>,
+    ) -> Option<&[u8]> {
         let cell = match self.short_cell(slot) {
             Some(cell) => cell,
             None => self.raw_cell(slot),
         };
-        (Tag::from_bits(cell.tag_bits) == Some(Tag::Inline))
-            .then(|| self.cell_into(slot, cell, key).bytes)
+        if Tag::from_bits(cell.tag_bits) != Some(Tag::Inline) {
+            return None;
+        }
+        if !has_prefix {
+            key.clear();
+            key.extend_from_slice(self.prefix());
+        }
+        Some(self.cell_into(slot, cell, key).bytes)
     }
 
     #[cold]

@@ -43,7 +43,7 @@ impl PageView {
         visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
     ) -> Option<B> {
         let view = ReadView { snapshot: &self.snapshot, own: self.own };
-        let walked = at.walk_image(&view, forward, visit);
+        let walked = at.walk_leaf(&view, forward, visit);
         if walked.moved {
             at.set_stamp(self.stamp);
         }
