@@ -18,7 +18,7 @@ use crate::base::options::Compression;
 use crate::base::stats::Stats;
 use crate::io::{File, LockKind, SyncPoint};
 use crate::memory::{PageBuffer, PageBytes, PageMemory};
-use crate::sync::Mutex;
+use crate::sync::{self, Mutex};
 
 /// The blocks of one open data file. Threads share it; see the module page for its locks.
 #[derive(Debug)]
@@ -205,7 +205,7 @@ impl Blocks {
         &self,
         address: &Address,
         kind: BlockKind,
-        memory: Option<&Arc<PageMemory>>,
+        memory: Option<&sync::Arc<PageMemory>>,
     ) -> Result<PageBytes> {
         let stored_bytes = address.len_bytes() as usize;
         let place = memory.and_then(|memory| PageBuffer::zeroed_in(memory, stored_bytes));

@@ -72,8 +72,9 @@ pub struct Leaf {
     /// How often it was used lately: eviction's clock counts it down.
     heat: AtomicU8,
     /// How often it was read since it last changed, where changes were in the way: see
-    /// [`note_detour`](Self::note_detour). Zeroed by latch holders.
-    pub(super) detours: AtomicU8,
+    /// [`note_detour`](Self::note_detour). Zeroed by latch holders. A hint that orders nothing, so a model checker
+    /// need not look at it.
+    pub(super) detours: std::sync::atomic::AtomicU8,
     range: LeafRange,
     /// The reference whose word names this leaf. Valid while the leaf is alive.
     pub(super) home: NonNull<PageRef>,
@@ -187,7 +188,7 @@ impl Leaf {
             dead: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             heat: AtomicU8::new(1),
-            detours: AtomicU8::new(0),
+            detours: std::sync::atomic::AtomicU8::new(0),
             writer: Mutex::new(Writer {
                 arena: Arena::new(memory),
                 charged_bytes: 0,

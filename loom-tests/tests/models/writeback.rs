@@ -44,7 +44,7 @@ fn checkpoint(tree: &Tree, number: u32, snapshot: &Snapshot) -> Home {
 fn keys_on_disk(tree: &Tree, home: Home) -> String {
     let Some(address) = home.address else { return String::new() };
     let block = tree.shared().blocks.read(&address, BlockKind::Leaf).unwrap();
-    let image = PageImage::parse(block).unwrap();
+    let image = PageImage::parse(block.into()).unwrap();
     let mut key = Vec::new();
     let keys = (0..image.len()).map(|slot| {
         image.key_into(slot, &mut key);
