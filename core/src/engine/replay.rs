@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
+use hashbrown::HashSet;
+
 use super::catalog::Entry;
 use super::{Inner, OpenTable};
 use crate::base::error::{Error, Result};
@@ -109,6 +111,13 @@ fn apply_run<'c>(
     rows
 }
 
+/// Of a change to a table that was dropped later, the checkpoint may know nothing any more; then only the log
+/// names the long value that came with it.
+fn free_stray(inner: &Inner, change: Change<'_>) -> Result<()> {
+    let Verb::PutOverflow(reference) = change.verb else { return Ok(()) };
+    inner.catalog.tree().free_long_values(HashSet::from([reference.to_vec()]))
+}
+
 impl Apply for Replay<'_> {
     fn change(&mut self, change: Change<'_>) -> Result<()> {
         let inner = self.inner;
@@ -116,7 +125,7 @@ impl Apply for Replay<'_> {
             .tables
             .entry(change.table)
             .or_insert_with(|| inner.catalog.get_by_id(change.table));
-        let Some(table) = table else { return Ok(()) };
+        let Some(table) = table else { return free_stray(inner, change) };
         // No session writes longer ones, and no page has room for any.
         let value_bytes = if let Verb::Put(value) = change.verb { value.len() } else { 0 };
         if change.key.len() > KEY_BYTES_MAX || value_bytes > table.tree().inline_bytes_max() {

@@ -47,7 +47,7 @@ pub struct Origin<'s> {
 /// What replay does to the database.
 pub trait Apply {
     /// Applies one change, now or by the end of [`finish`](Self::finish). A table that does not exist was
-    /// dropped later: nothing is to be done.
+    /// dropped later: of its changes nothing is left but the space of long values, which is to be given up.
     ///
     /// # Errors
     /// What reading and writing pages gives.
