@@ -5,6 +5,9 @@ use std::ops::ControlFlow;
 use super::position::{Place, entry_key, value_at};
 use crate::page::{Leaf, ValueRef, Verdict, View};
 
+/// How many slots ahead the next entry is looked for first.
+const REACH_FIRST: usize = 12;
+
 /// A walk within one leaf.
 pub(super) struct LeafWalk<'w, V> {
     pub(super) leaf: &'w Leaf,
@@ -23,34 +26,31 @@ impl<V: View> LeafWalk<'_, V> {
         at: Place,
         visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
     ) -> (Option<Place>, Option<B>) {
-        let image = self.leaf.image();
         let mut has_prefix = at.on_slot;
         let mut slot = at.slot + usize::from(at.on_slot);
         let mut entry = at.entry + usize::from(at.on_entry);
+        let mut reach = REACH_FIRST;
         loop {
-            let number = self.order.get(entry);
-            let (end, on_slot) = match number {
-                None => (image.len(), false),
-                Some(number) => match image.search(entry_key(self.leaf, *number)) {
-                    Ok(end) => (end, true),
-                    Err(end) => (end, false),
-                },
-            };
-            while slot < end {
+            let stop = self.stop(slot, entry, &mut reach);
+            while slot < stop.slot() {
                 match self.look_at_slot(slot, entry, &mut has_prefix, visit) {
                     Look::Seen(ControlFlow::Continue(())) | Look::Unseen => slot += 1,
                     Look::Seen(ControlFlow::Break(why)) => return (self.last, Some(why)),
                     Look::Elsewhere => return (self.last, None),
                 }
             }
-            let Some(number) = number else { return (self.last, None) };
+            let (number, on_slot) = match stop {
+                Stop::Further(_) => continue,
+                Stop::End(_) => return (self.last, None),
+                Stop::Entry { number, on_slot, .. } => (number, on_slot),
+            };
             let place = Place { slot, entry, on_slot, on_entry: true };
             match value_at(self.leaf, self.order, place, self.view) {
                 None => {}
                 Some(ValueRef::Overflow(_)) => return (self.last, None),
                 Some(ValueRef::Inline(value)) => {
                     self.key.clear();
-                    self.key.extend_from_slice(entry_key(self.leaf, *number));
+                    self.key.extend_from_slice(entry_key(self.leaf, number));
                     (has_prefix, self.last) = (on_slot, Some(place));
                     if let ControlFlow::Break(why) = visit(self.key, value) {
                         return (self.last, Some(why));
@@ -58,6 +58,25 @@ impl<V: View> LeafWalk<'_, V> {
                 }
             }
             (slot, entry) = (slot + usize::from(on_slot), entry + 1);
+        }
+    }
+
+    /// Where the slots from `slot` on end that stand in front of the next entry, which is `entry`. Most walks
+    /// are short and most entries far: whether there is one within reach takes a look at a slot nearby,
+    /// and only then it is searched, among slots that may not be in the processor's cache.
+    fn stop(&self, slot: usize, entry: usize, reach: &mut usize) -> Stop {
+        let image = self.leaf.image();
+        let Some(number) = self.order.get(entry).copied() else { return Stop::End(image.len()) };
+        let key = entry_key(self.leaf, number);
+        let ahead = slot + *reach;
+        if ahead < image.len() && image.compare(ahead, key).is_lt() {
+            *reach *= 2;
+            return Stop::Further(ahead + 1);
+        }
+        *reach = REACH_FIRST;
+        match image.search(key) {
+            Ok(slot) => Stop::Entry { slot, number, on_slot: true },
+            Err(slot) => Stop::Entry { slot, number, on_slot: false },
         }
     }
 
@@ -98,6 +117,24 @@ impl<V: View> LeafWalk<'_, V> {
         *has_prefix = true;
         self.last = Some(Place { slot, entry, on_slot: true, on_entry: false });
         Look::Seen(visit(self.key, value))
+    }
+}
+
+/// Where a run of slots ends.
+enum Stop {
+    /// In front of more slots, perhaps.
+    Further(usize),
+    /// At the entry of this number, whose key the slot has too or not.
+    Entry { slot: usize, number: u16, on_slot: bool },
+    /// Behind the last slot of the leaf.
+    End(usize),
+}
+
+impl Stop {
+    fn slot(&self) -> usize {
+        match *self {
+            Self::Further(slot) | Self::End(slot) | Self::Entry { slot, .. } => slot,
+        }
     }
 }
 

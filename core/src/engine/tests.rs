@@ -334,13 +334,13 @@ fn leaves_are_folded_for_who_reads_them() {
         engine.stats().pages_rebuilt - before
     };
     (0..10_u32).for_each(|key| writer.put(&table, &key.to_be_bytes(), &[1]).expect("it is put"));
-    assert_eq!((read_all(5), read_all(20), read_all(1000)), (0, 1, 0));
+    assert_eq!((read_all(5), read_all(100), read_all(1000)), (0, 1, 0));
 
     writer.begin().expect("it begins");
     writer.put(&table, &3_u32.to_be_bytes(), &[2]).expect("it is put");
-    assert_eq!((read_all(5), read_all(20), read_all(1000)), (0, 1, 0));
+    assert_eq!((read_all(5), read_all(100), read_all(1000)), (0, 1, 0));
     writer.commit().expect("it commits");
     writer.put(&table, &3_u32.to_be_bytes(), &[3]).expect("it is put");
-    assert_eq!((read_all(20), read_all(1000)), (1, 0));
+    assert_eq!((read_all(100), read_all(1000)), (1, 0));
     assert_eq!(read(&engine, 3), Some(vec![3]));
 }

@@ -110,8 +110,8 @@ unsafe impl Sync for Leaf {}
 
 /// The hottest a leaf can be: how many rounds of the clock it survives unused.
 const HEAT_MAX: u8 = 3;
-/// After so many detours it pays to fold the leaf: that takes as long as some dozens of them.
-const DETOURS_MAX: u8 = 64;
+/// After so many detours it pays to fold the leaf: that takes as long as some two hundred of them.
+const DETOURS_MAX: u8 = 200;
 /// The leaf is not worth folding for its readers before it changes again.
 pub(super) const NO_DETOURS: u8 = u8::MAX;
 /// So few entries are sorted faster than their order is kept.

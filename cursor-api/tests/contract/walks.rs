@@ -194,3 +194,35 @@ fn walks_see_what_the_snapshot_does() {
     session.commit().expect("it commits");
     assert_eq!(walk(&mut cursor, 1000, true).0.len(), 400);
 }
+
+/// However far the next change is from where a walk begins, it is not walked past, nor met too early.
+#[test]
+fn walks_meet_changes_at_every_distance() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = DatabaseOptions { background: false, ..DatabaseOptions::default() };
+    let connection = Connection::open(folder.path().join("spam"), options).expect("it opens");
+    let table = connection.create_table("rows", &Default::default()).expect("it is created");
+    let key = |number: u16| number.to_be_bytes().to_vec();
+    let mut rows: Rows = (0..600).step_by(2).map(|number| (key(number), b"old".into())).collect();
+    rows.iter().for_each(|(key, value)| table.insert(key, value).expect("it is put"));
+    connection.checkpoint().expect("it is taken");
+    for (number, change) in [(100, 0), (221, 1), (360, 2), (361, 1), (362, 0), (598, 2)] {
+        let key = key(number);
+        if change == 2 {
+            table.remove(&key).expect("it is removed");
+            rows.remove(&key);
+        } else {
+            table.insert(&key, b"new").expect("it is put");
+            rows.insert(key, b"new".into());
+        }
+    }
+    let session = connection.open_session().expect("it opens");
+    let mut cursor = session.open_cursor("rows").expect("it opens");
+    for start in rows.keys() {
+        for count in [1, 10, 1000] {
+            assert!(cursor.search(start).expect("it searches"));
+            let (seen, _) = walk(&mut cursor, count, true);
+            assert_eq!(seen, expected(&rows, Some(start), count, true), "{count} from {start:?}");
+        }
+    }
+}
