@@ -1,8 +1,10 @@
 //! What must hold of the files that a crash leaves.
 
+use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use hashbrown::{DefaultHashBuilder, HashMap};
 use rshelve_core::base::options::{DatabaseOptions, Durability};
 use rshelve_core::engine::{Engine, verify_on};
 use rshelve_core::io::memory::{Choice, Fate, History, MemoryStorage};
@@ -51,7 +53,7 @@ pub fn check_power_losses(
 ) -> Result<usize, Failure> {
     let mut random = Random::new(seed);
     let mut walk = history.walk();
-    let (mut images, mut least_before) = (0, 0);
+    let (mut images, mut least_before, mut known) = (0, 0, Known::default());
     while walk.advance().is_some() {
         let bounds = recorded.bounds(walk.at(), Crash::PowerLoss);
         let is_raised = std::mem::replace(&mut least_before, bounds.0) < bounds.0;
@@ -64,7 +66,7 @@ pub fn check_power_losses(
         for choice in choices(pending.len(), newest, is_raised, effort, &mut random) {
             let again = (random.below(effort.again_one_of) == 0).then(|| random.next());
             images += 1;
-            check_image(recorded, &walk.image(choice), bounds, again).map_err(|what| Failure {
+            known.check(recorded, &walk.image(choice), bounds, again).map_err(|what| Failure {
                 step: walk.at(),
                 choice: Some(choice),
                 what,
@@ -78,7 +80,7 @@ pub fn check_power_losses(
 pub fn check_kills(recorded: &Recorded, one_of: u64, seed: u64) -> Result<usize, Failure> {
     let mut random = Random::new(seed);
     let mut walk = recorded.history.walk();
-    let mut images = 0;
+    let (mut images, mut known) = (0, Known::default());
     while walk.advance().is_some() {
         if random.below(one_of) > 0 {
             continue;
@@ -86,7 +88,7 @@ pub fn check_kills(recorded: &Recorded, one_of: u64, seed: u64) -> Result<usize,
         let bounds = recorded.bounds(walk.at(), Crash::Kill);
         let again = (random.below(20) == 0).then(|| random.next());
         images += 1;
-        check_image(recorded, &walk.killed(), bounds, again).map_err(|what| Failure {
+        known.check(recorded, &walk.killed(), bounds, again).map_err(|what| Failure {
             step: walk.at(),
             choice: None,
             what,
@@ -122,30 +124,62 @@ fn choices(
     choices
 }
 
-/// Opens `image` and compares what is in it with the states that may be. With `again`, a seed: the
-/// recovery is crashed in its turn, run twice, and the database is used.
-pub fn check_image(
+/// What was found in images: many subsets of the pending steps leave the same bytes, zeros over zeros for one.
+#[derive(Default)]
+struct Known {
+    hashers: [DefaultHashBuilder; 2],
+    /// After how many commits the state was that is in the image with this hash.
+    counts: HashMap<[u64; 2], usize>,
+}
+
+impl Known {
+    /// As [`check_image`], which is left out for an image whose state is known, and may be.
+    fn check(
+        &mut self,
+        recorded: &Recorded,
+        image: &MemoryStorage,
+        bounds: (usize, usize),
+        again: Option<u64>,
+    ) -> Result<(), String> {
+        let files = image.names().into_iter().map(|name| (image.peek(&name), name));
+        let files: Vec<_> = files.collect();
+        let hash = self.hashers.each_ref().map(|hasher| hasher.hash_one(&files));
+        let known = self.counts.get(&hash);
+        if again.is_none() && known.is_some_and(|count| (bounds.0..=bounds.1).contains(count)) {
+            return Ok(());
+        }
+        let count = check_image(recorded, image, bounds, again)?;
+        self.counts.insert(hash, count);
+        Ok(())
+    }
+}
+
+/// Opens `image` and compares what is in it with the states that may be; returns after how many commits
+/// the state was that is there. With `again`, a seed: the recovery is crashed in its turn, run twice, and
+/// the database is used.
+fn check_image(
     recorded: &Recorded,
     image: &MemoryStorage,
     bounds: (usize, usize),
     again: Option<u64>,
-) -> Result<(), String> {
+) -> Result<usize, String> {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let before = again.map(|_| image.duplicate());
         if again.is_some() {
             check_file(image)?;
         }
         let (engine, found) = recover(image, &recorded.options)?;
-        check_state(recorded, &found, bounds)?;
+        let count = check_state(recorded, &found, bounds)?;
         let Some((before, seed)) = before.zip(again) else {
             abandon(engine, image);
-            return Ok(());
+            return Ok(count);
         };
         let recovered = image.duplicate();
         drop(engine);
         check_recovery(&recovered, &recorded.options, &found, "after recovering twice")?;
         use_it(&recovered, &recorded.options, found.clone())?;
-        crash_again(&before, &recorded.options, &found, seed, if seed % 8 == 0 { 2 } else { 1 })
+        crash_again(&before, &recorded.options, &found, seed, if seed % 8 == 0 { 2 } else { 1 })?;
+        Ok(count)
     }));
     outcome.unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<String>().cloned();
@@ -196,13 +230,15 @@ fn recover(image: &MemoryStorage, options: &DatabaseOptions) -> Result<(Engine, 
     Ok((engine, state))
 }
 
+/// The greatest count within the bounds whose state was `found`.
 fn check_state(
     recorded: &Recorded,
     found: &State,
     (least, most): (usize, usize),
-) -> Result<(), String> {
-    if recorded.states[least..=most].contains(found) {
-        return Ok(());
+) -> Result<usize, String> {
+    let within = &recorded.states[least..=most];
+    if let Some(count) = within.iter().rposition(|state| state == found) {
+        return Ok(least + count);
     }
     let earlier = recorded.states[..least].iter().rposition(|state| state == found);
     Err(match earlier {

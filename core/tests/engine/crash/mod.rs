@@ -11,6 +11,8 @@ mod check;
 mod creation;
 mod workload;
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use rshelve_core::base::options::Durability;
 use rshelve_core::io::SyncPoint;
 use rshelve_core::io::memory::History;
@@ -48,7 +50,8 @@ fn check(script: Script) {
     let losses = losses.unwrap_or_else(|failure| fail(&recorded, script, &failure));
     let kills = check_kills(&recorded, scaled(3, 1), script.seed);
     let kills = kills.unwrap_or_else(|failure| fail(&recorded, script, &failure));
-    println!("{:?}: {steps} steps, {losses} power losses, {kills} kills", script.durability);
+    let Script { durability, seed, .. } = script;
+    println!("{durability:?}: {steps} steps, {losses} power losses, {kills} kills, seed {seed}");
 }
 
 fn fail(recorded: &Recorded, script: Script, failure: &Failure) -> usize {
@@ -59,28 +62,39 @@ fn fail(recorded: &Recorded, script: Script, failure: &Failure) -> usize {
     panic!("{failure}\nin {script:?}, after\n{}", last.join("\n"))
 }
 
+/// Runs each round with a seed of its own; in the long form as many at a time as there are processors.
+fn each_round(count: u64, run: impl Fn(u64, u64) + Sync) {
+    let first = seed();
+    let next = AtomicU64::new(0);
+    let work = || {
+        std::iter::repeat_with(|| next.fetch_add(1, Relaxed))
+            .take_while(|round| *round < count)
+            .for_each(|round| run(Random::new(first + round).next(), round));
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        (1..scaled(1, threads)).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+}
+
 #[test]
 fn crash_keeps_what_sync_promised() {
-    for round in 0..scaled(2, 8) {
-        let seed = Random::new(seed() + round).next();
+    each_round(scaled(2, 8), |seed, round| {
         check(Script { map_log: round % 2 == 0, ..script(Durability::Sync, seed) });
-    }
+    });
 }
 
 #[test]
 fn crash_keeps_what_process_promised() {
-    for round in 0..scaled(2, 8) {
-        let seed = Random::new(seed() + round).next();
+    each_round(scaled(2, 8), |seed, round| {
         check(Script { map_log: round % 2 == 0, ..script(Durability::Process, seed) });
-    }
+    });
 }
 
 #[test]
 fn crash_keeps_what_checkpoints_promised() {
-    for round in 0..scaled(2, 8) {
-        let seed = Random::new(seed() + round).next();
-        check(script(Durability::Checkpoint, seed));
-    }
+    each_round(scaled(2, 8), |seed, _| check(script(Durability::Checkpoint, seed)));
 }
 
 #[test]
