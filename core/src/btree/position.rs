@@ -55,11 +55,11 @@ pub enum Landing {
     End,
 }
 
-/// How much longer it takes to walk from a key past changes than to look at it.
-const SEEK_LOOKS: u8 = 4;
+/// How many entries a seek sorts in the time of one look.
+const SORTED_PER_LOOK: usize = 2;
 
 /// How many entries a walk passes in the time of one look.
-const ENTRIES_PER_LOOK: usize = 4;
+const PASSED_PER_LOOK: usize = 4;
 
 /// How far [`Position::walk_leaf`] got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,14 +155,27 @@ impl Position {
     /// # Errors
     /// What reading pages gives.
     pub fn seek(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<Landing> {
-        self.go_to(tree, key)?;
-        self.looks = SEEK_LOOKS;
-        let place = self.locate();
-        let order = &self.order;
-        if self.pin.remember(|leaf| value_at(leaf, order, place, view)) {
+        if self.seek_exactly(tree, key, view)? {
             return Ok(Landing::Exact);
         }
         Ok(if self.step(tree, view, Way::Forward)? { Landing::Above } else { Landing::End })
+    }
+
+    /// Goes to `key`, or to the largest key below that `view` sees; false, and nowhere, if there is none.
+    ///
+    /// # Errors
+    /// What reading pages gives.
+    pub fn seek_back(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<bool> {
+        Ok(self.seek_exactly(tree, key, view)? || self.step(tree, view, Way::Backward)?)
+    }
+
+    /// Goes to the place of `key`; true if `view` sees it there.
+    fn seek_exactly(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<bool> {
+        self.go_to(tree, key)?;
+        let place = self.locate();
+        let order = &self.order;
+        self.looks = looks(1 + order.len() / SORTED_PER_LOOK);
+        Ok(self.pin.remember(|leaf| value_at(leaf, order, place, view)))
     }
 
     /// How much longer the last moves took because the leaf may have changes: in looks at one key. From now on
@@ -328,7 +341,7 @@ impl Position {
         let Some(leaf) = self.pin.leaf() else { return };
         leaf.sort_entries_into(&mut self.order);
         // Whoever enters a leaf at an end is likely to walk past all that it has, at a few per look.
-        self.looks = (self.order.len() / ENTRIES_PER_LOOK).min(usize::from(u8::MAX)) as u8;
+        self.looks = looks(self.order.len() / PASSED_PER_LOOK);
         let mut place = Place::default();
         if way == Way::Backward {
             (place.slot, place.entry) = (leaf.image().len(), self.order.len());
@@ -453,6 +466,11 @@ impl Position {
         let entry = leaf.entries_below(&self.order, border);
         self.place = Some(Place { slot, entry, on_slot: false, on_entry: false });
     }
+}
+
+/// So many looks, or the most that are counted at once.
+fn looks(count: usize) -> u8 {
+    u8::try_from(count).unwrap_or(u8::MAX)
 }
 
 pub(super) fn entry_key(leaf: &Leaf, number: u16) -> &[u8] {

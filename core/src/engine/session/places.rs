@@ -187,10 +187,7 @@ impl Session {
         }
         let back = self.edges.back(table.id()).map(<[u8]>::to_vec);
         let found = self.placed(table, at, |at, view| match back {
-            Some(back) => Ok(at.find(table.tree(), &back, view)? || {
-                at.go_before(table.tree(), &back)?;
-                at.prev(table.tree(), view)?
-            }),
+            Some(back) => at.seek_back(table.tree(), &back, view),
             None => at.prev(table.tree(), view),
         })?;
         if let Some(key) = at.key().filter(|_| found) {
