@@ -127,13 +127,14 @@ impl Blocks {
         }
     }
 
-    /// Cuts the file if more than `spare_bytes` of its tail are not allocated. A failure changes
-    /// nothing that matters: the checkpoint is durable, and the file longer than it must be.
+    /// Cuts the file if more than `spare_bytes` of its tail are not allocated, though not in front of the end
+    /// that the durable superblock names: what a checkpoint reached whose name it drops lies before that end. A
+    /// failure changes nothing that matters: the checkpoint is durable, and the file longer than it must be.
     fn cut_tail(&self, spare_bytes: u64) {
         let _growing = self.growth.lock();
         let end = {
             let mut state = self.state.lock();
-            let end = state.allocator.end();
+            let end = state.allocator.end().max(state.superblock.end);
             if state.allocator.file_bytes() - end <= spare_bytes {
                 return;
             }

@@ -146,6 +146,43 @@ fn dropped_checkpoint_gives_its_space_back() {
 }
 
 /// Rewriting everything again and again beside a named checkpoint keeps one old copy, not all.
+/// The file is not cut in front of where its newest superblock says that it ends: what only the dropped
+/// checkpoint reached lies there, and is free from that superblock on.
+#[test]
+fn dropping_a_checkpoint_at_the_end_of_the_file_leaves_one_that_opens() {
+    let storage = MemoryStorage::new();
+    let options = database(Durability::Process, false);
+    let engine = open(&storage, &options);
+    let eggs = engine.create_table("eggs", &table()).expect("a table");
+    let mut session = engine.session().expect("a session");
+    session.put(&eggs, b"gap", &value_of(1 << 20, 1)).expect("room");
+    engine.checkpoint().expect("room");
+    session.remove(&eggs, b"gap").expect("it is there");
+    engine.checkpoint().expect("room");
+    // It does not fit into the gap; all else does.
+    session.put(&eggs, b"goes", &value_of(4 << 20, 1)).expect("room");
+    session.put(&eggs, b"stays", b"1").expect("room");
+    engine.checkpoint_named("monday").expect("room");
+    session.remove(&eggs, b"goes").expect("it is there");
+    engine.checkpoint().expect("room");
+    engine.drop_checkpoint("monday").expect("nobody reads it");
+    let killed = storage.duplicate();
+    drop((session, eggs));
+    engine.close().expect("a close");
+    for storage in [killed, storage] {
+        let engine = open(&storage, &options);
+        let eggs = engine.table("eggs").expect("the table");
+        let mut session = engine.session().expect("a session");
+        session.put(&eggs, b"more", b"1").expect("room");
+        assert_eq!(session.rows(&eggs), 2);
+        drop((session, eggs));
+        engine.close().expect("a close");
+        assert_eq!(unreached_bytes(&storage), 0);
+        let file_bytes = storage.peek(NAME).expect("the file").len();
+        assert!(file_bytes < 2 << 20, "{file_bytes} bytes are left of the file");
+    }
+}
+
 #[test]
 fn named_checkpoint_keeps_only_what_it_reaches() {
     let storage = MemoryStorage::new();
