@@ -105,7 +105,8 @@ impl Tree {
             match reference.state(guard) {
                 State::Index(index) => reference = index.child(target.child(index)),
                 State::Leaf(_) => {
-                    return if pin.pin(reference) { End::Pinned } else { End::Changed };
+                    let is_pinned = pin.pin_of(self.id, reference);
+                    return if is_pinned { End::Pinned } else { End::Changed };
                 }
                 State::Disk => return End::Disk(reference),
                 State::Loading => return End::Loading,

@@ -13,7 +13,8 @@ use crate::sync::{epoch, is_left_out};
 
 impl Tree {
     /// Calls `change` with the leaf of `key`, latched, alive and marked dirty; then rebuilds the
-    /// leaf if it is over budget. `change` runs once.
+    /// leaf if it is over budget. `change` runs once. Where `pin` holds the leaf already, as it does for who
+    /// writes where it stands or in ascending order, the way from the root is spared.
     ///
     /// # Errors
     /// What reading pages gives, and what `change` gives.
@@ -24,10 +25,16 @@ impl Tree {
         change: impl FnOnce(&mut Latched<'_>) -> Result<R>,
     ) -> Result<R> {
         loop {
-            self.find_leaf(Target::At(key), pin)?;
+            if !pin.holds_place_of(self.id, key) {
+                self.find_leaf(Target::At(key), pin)?;
+            }
             let Some(leaf) = pin.leaf() else { continue };
             let mut latched = leaf.latch();
-            let Some(home) = latched.home() else { continue };
+            let Some(home) = latched.home() else {
+                drop(latched);
+                pin.release();
+                continue;
+            };
             if !home.is_dirty() && !is_left_out!(WriteWithoutMark) {
                 self.mark_dirty(key, &self.structure.lock());
             }

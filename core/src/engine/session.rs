@@ -19,7 +19,7 @@ use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TxnId;
 use crate::base::options::KEY_BYTES_MAX;
 use crate::block::overflow::{OverflowRef, read_value};
-use crate::btree::{Target, Tree};
+use crate::btree::{Position, Target, Tree};
 use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
@@ -217,6 +217,39 @@ impl Session {
         self.write(table, key, None, Existing::Required, &mut |_| {})
     }
 
+    /// Deletes `key`, which is likely on the page that `at` holds; false if it is not there. The position stays
+    /// at its key, and is on no value.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn remove_at(&mut self, table: &OpenTable, at: &mut Position, key: &[u8]) -> Result<bool> {
+        at.lend_page(|pin| {
+            std::mem::swap(pin, &mut self.pin);
+            let removed = self.write_near(table, key, None, Existing::Required, &mut |_| {});
+            std::mem::swap(pin, &mut self.pin);
+            removed
+        })
+    }
+
+    /// Deletes `keys`, best in ascending order; how many of them were there.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); those before the key that it failed at are deleted.
+    pub fn remove_all<'k>(
+        &mut self,
+        table: &OpenTable,
+        keys: impl IntoIterator<Item = &'k [u8]>,
+    ) -> Result<u64> {
+        let mut removed = 0;
+        let outcome = keys.into_iter().try_for_each(|key| {
+            let wrote = self.write_near(table, key, None, Existing::Required, &mut |_| {})?;
+            removed += u64::from(wrote);
+            Ok(())
+        });
+        self.pin.release();
+        outcome.map(|()| removed)
+    }
+
     /// Deletes `key` and returns its value, in one step.
     ///
     /// # Errors
@@ -245,6 +278,20 @@ impl Session {
         wanted: Existing,
         look: &mut dyn FnMut(ValueRef<'_>),
     ) -> Result<bool> {
+        let outcome = self.write_near(table, key, value, wanted, look);
+        self.pin.release();
+        outcome
+    }
+
+    /// The same, first on the page that the session's pin holds; it holds the key's page afterwards.
+    fn write_near(
+        &mut self,
+        table: &OpenTable,
+        key: &[u8],
+        value: Option<&[u8]>,
+        wanted: Existing,
+        look: &mut dyn FnMut(ValueRef<'_>),
+    ) -> Result<bool> {
         self.inner.check_writable("write")?;
         check_lengths(key, value)?;
         self.refuse_weak()?;
@@ -259,7 +306,6 @@ impl Session {
             }
             Ok(()) => self.write_alone(table.tree(), write, look),
         };
-        self.pin.release();
         self.inner.relieve();
         if let Err(error) = &outcome
             && self.transaction.is_some()

@@ -4,6 +4,7 @@ use std::ptr::NonNull;
 
 use super::leaf::{Leaf, ValueRef};
 use super::reference::PageRef;
+use crate::base::ids::TableId;
 use crate::reclaim::HazardSlot;
 use crate::sync::is_left_out;
 use crate::sync::life::Mortal;
@@ -12,6 +13,10 @@ use crate::sync::life::Mortal;
 pub struct PinnedLeaf {
     slot: HazardSlot,
     leaf: Option<NonNull<Leaf>>,
+    /// The tree that the leaf is of, if whoever pinned it said.
+    tree: Option<TableId>,
+    /// How many leaves it held before this one.
+    turns: u64,
     /// A value on the leaf: whether it is a reference, and where its bytes are.
     value: Option<(bool, NonNull<[u8]>)>,
 }
@@ -22,14 +27,23 @@ unsafe impl Send for PinnedLeaf {}
 impl PinnedLeaf {
     /// Holds nothing yet.
     pub fn new(slot: HazardSlot) -> Self {
-        Self { slot, leaf: None, value: None }
+        Self { slot, leaf: None, tree: None, turns: 0, value: None }
+    }
+
+    /// As [`pin`](Self::pin), of a leaf of `tree`.
+    #[inline]
+    pub fn pin_of(&mut self, tree: TableId, reference: &PageRef) -> bool {
+        let is_pinned = self.pin(reference);
+        self.tree = Some(tree);
+        is_pinned
     }
 
     /// Holds the leaf that `reference` names; false, and nothing is held, when it names none or is
     /// being changed. The caller keeps `reference` alive by an epoch guard.
     #[inline]
     pub fn pin(&mut self, reference: &PageRef) -> bool {
-        self.value = None;
+        (self.value, self.tree) = (None, None);
+        self.turns += 1;
         let Some(leaf) = reference.leaf() else {
             self.release();
             return false;
@@ -54,6 +68,21 @@ impl PinnedLeaf {
         let leaf = self.leaf.map(|leaf| unsafe { leaf.as_ref() })?;
         leaf.life().touch();
         Some(leaf)
+    }
+
+    /// Whether a leaf of `tree` is held that `key` belongs to, or did while the leaf was alive.
+    pub fn holds_place_of(&self, tree: TableId, key: &[u8]) -> bool {
+        self.tree == Some(tree) && self.leaf().is_some_and(|leaf| leaf.covers(key))
+    }
+
+    /// The tree whose leaf is held, if one is, and whoever pinned it said.
+    pub fn tree(&self) -> Option<TableId> {
+        self.tree.filter(|_| self.leaf.is_some())
+    }
+
+    /// A number that changes when another leaf is pinned.
+    pub fn turns(&self) -> u64 {
+        self.turns
     }
 
     /// Remembers a value that `choose` finds on the leaf, until the leaf is let go; true when it
@@ -89,6 +118,11 @@ impl PinnedLeaf {
         // shorter lifetime), and image and arena never change or move while the hazard holds the leaf.
         let bytes = unsafe { bytes.as_ref() };
         Some(if is_reference { ValueRef::Overflow(bytes) } else { ValueRef::Inline(bytes) })
+    }
+
+    /// Remembers no value any more.
+    pub fn forget_value(&mut self) {
+        self.value = None;
     }
 
     /// Lets go of the leaf.

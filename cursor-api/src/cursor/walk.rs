@@ -109,22 +109,11 @@ impl Cursor<'_> {
                 if refused.are_many() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             // While the pages that they are on are in the processor's cache.
-            for key in refused.keys() {
-                removed += u64::from(self.remove_beside(key)?);
-            }
+            removed += self.state.remove_rows(&mut self.session.state(), refused.keys())?;
             refused = refused.emptied();
             if stopped.is_none() {
                 return Ok(removed);
             }
-        }
-    }
-
-    /// Removes `key`, and the cursor stays where it is.
-    fn remove_beside(&mut self, key: &[u8]) -> Result<bool> {
-        match self.state.remove_row(&mut self.session.state(), key) {
-            Ok(()) => Ok(true),
-            Err(Error::NotFound) => Ok(false),
-            Err(error) => Err(error),
         }
     }
 

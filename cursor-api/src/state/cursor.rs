@@ -184,6 +184,12 @@ assert!(cursor.is_placed());"#)]
         self.source()?.live()
     }
 
+    /// Its table, which must not be a checkpoint's, and its place there.
+    pub(super) fn table_and_place(&mut self) -> Result<(&OpenTable, &mut Position)> {
+        let table = self.table.as_ref().ok_or_else(|| no_table(&self.name))?.live()?;
+        Ok((table, &mut self.position))
+    }
+
     #[inline]
     pub(super) fn source(&self) -> Result<&Source> {
         self.table.as_ref().ok_or_else(|| no_table(&self.name))
@@ -381,7 +387,7 @@ assert!(!cursor.is_placed() && cursor.key(&session).is_err());"#)]
     pub fn leave(&mut self, session: &mut SessionState) {
         self.catch_up();
         self.long_value.take();
-        self.position.reset();
+        session.core.leave(&mut self.position);
         self.rows.reset();
         (self.key_is, self.value_is) = (Held::No, Held::No);
         self.count(session);

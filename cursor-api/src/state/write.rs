@@ -149,7 +149,10 @@ assert_eq!(cursor.key(&session)?, b"b", "it went on from its place");"#)]
     pub fn remove(&mut self, session: &mut SessionState) -> Result<()> {
         self.allow(session, Op::Write)?;
         let key = self.take_key(session)?;
-        let outcome = self.remove_row(session, &key);
+        let outcome = match self.key_is {
+            Held::There => self.remove_here(session, &key),
+            _ => self.remove_row(session, &key),
+        };
         self.give_back_key(key);
         note_refusal(session, &outcome);
         match &outcome {
@@ -180,6 +183,28 @@ assert!(matches!(cursor.remove_row(&mut session, b"b"), Err(Error::NotFound)));"
             true => Ok(()),
             false => Err(Error::NotFound),
         }
+    }
+
+    /// Deletes `key`, which the cursor is on.
+    fn remove_here(&mut self, session: &mut SessionState, key: &[u8]) -> Result<()> {
+        self.check_write(key)?;
+        let (table, place) = self.table_and_place()?;
+        match session.core.remove_at(table, place, key)? {
+            true => Ok(()),
+            false => Err(Error::NotFound),
+        }
+    }
+
+    /// Deletes those of `keys` that are there, without a look at what is set; how many those were.
+    pub(crate) fn remove_rows<'k>(
+        &self,
+        session: &mut SessionState,
+        keys: impl IntoIterator<Item = &'k [u8]>,
+    ) -> Result<u64> {
+        self.mode.check(Op::Write)?;
+        self.check_writes()?;
+        let keys = keys.into_iter().filter(|key| self.bounds.place(key).is_eq());
+        session.core.remove_all(self.table()?, keys)
     }
 
     /// Makes every transaction that writes the record beside this one conflict with it. The cursor is

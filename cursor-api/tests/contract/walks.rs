@@ -17,6 +17,11 @@ enum Step {
     Checkpoint,
     Begin,
     Commit,
+    Rollback,
+    /// The record that the cursor is on.
+    RemoveHere,
+    /// So many of the first records are removed, or of the last, each from nowhere.
+    Pop(usize, bool),
     Search(u16),
     /// So many records, forward or not.
     Walk(usize, bool),
@@ -37,6 +42,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Begin),
         1 => Just(Step::Commit),
+        1 => Just(Step::Rollback),
+        2 => Just(Step::RemoveHere),
+        2 => (1..20_usize, any::<bool>()).prop_map(|(count, first)| Step::Pop(count, first)),
         3 => any::<u16>().prop_map(Step::Search),
         4 => (1..300_usize, any::<bool>()).prop_map(|(count, forward)| Step::Walk(count, forward)),
         2 => any::<bool>().prop_map(Step::One),
@@ -80,6 +88,7 @@ proptest! {
         let session = connection.open_session().expect("it opens");
         let mut cursor = session.open_cursor("rows").expect("it opens");
         let (mut rows, mut place, mut is_open) = (Rows::new(), None::<Vec<u8>>, false);
+        let mut begun = Rows::new();
         for (number, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Put(key, len) => {
@@ -98,12 +107,37 @@ proptest! {
                 Step::Begin if !is_open => {
                     session.begin().expect("it begins");
                     is_open = true;
+                    begun = rows.clone();
                 }
                 Step::Commit if is_open => {
                     session.commit().expect("it commits");
                     is_open = false;
                 }
-                Step::Checkpoint | Step::Begin | Step::Commit => {}
+                Step::Rollback if is_open => {
+                    session.rollback().expect("it rolls back");
+                    (is_open, place) = (false, None);
+                    rows = begun.clone();
+                }
+                Step::Checkpoint | Step::Begin | Step::Commit | Step::Rollback => {}
+                Step::RemoveHere => {
+                    if let Some(key) = place.as_ref().filter(|key| rows.contains_key(*key)) {
+                        prop_assert!(cursor.remove().expect("it is removed"));
+                        rows.remove(key);
+                    }
+                }
+                Step::Pop(count, first) => {
+                    for _ in 0..count {
+                        cursor.reset();
+                        let there = if first { cursor.next() } else { cursor.prev() };
+                        let popped = if first { rows.pop_first() } else { rows.pop_last() };
+                        prop_assert_eq!(there.expect("it steps"), popped.is_some());
+                        place = popped.map(|(key, _)| key);
+                        if let Some(key) = &place {
+                            prop_assert_eq!(cursor.key().expect("a key"), &key[..]);
+                            prop_assert!(cursor.remove().expect("it is removed"));
+                        }
+                    }
+                }
                 Step::Search(key) => {
                     let key = key_of(key);
                     let found = cursor.search(&key).expect("it searches");

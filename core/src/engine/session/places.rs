@@ -8,6 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::TxnId;
 use crate::btree::{Drawn, Landing, Position};
 use crate::engine::OpenTable;
+use crate::engine::edges::Side;
 use crate::mvcc::{ReadView, Snapshot, Transactions};
 use crate::page::ValueRef;
 use crate::sync::Arc;
@@ -105,15 +106,7 @@ impl Session {
         if at.is_set() || self.transaction.is_none() {
             return self.placed(table, at, |at, view| at.next(table.tree(), view));
         }
-        let front = self.edges.front(table.id()).map(<[u8]>::to_vec);
-        let found = self.placed(table, at, |at, view| match front {
-            Some(front) => Ok(at.seek(table.tree(), &front, view)? != Landing::End),
-            None => at.next(table.tree(), view),
-        })?;
-        if let Some(key) = at.key().filter(|_| found) {
-            self.edges.found_front(table.id(), key);
-        }
-        Ok(found)
+        self.enter_at(table, at, Side::Front)
     }
 
     /// Goes to the previous key; from nowhere, to the last.
@@ -185,15 +178,37 @@ impl Session {
         if at.is_set() || self.transaction.is_none() {
             return self.placed(table, at, |at, view| at.prev(table.tree(), view));
         }
-        let back = self.edges.back(table.id()).map(<[u8]>::to_vec);
-        let found = self.placed(table, at, |at, view| match back {
-            Some(back) => at.seek_back(table.tree(), &back, view),
-            None => at.prev(table.tree(), view),
-        })?;
+        self.enter_at(table, at, Side::Back)
+    }
+
+    /// From nowhere to the first or last row that the transaction sees.
+    fn enter_at(&mut self, table: &OpenTable, at: &mut Position, side: Side) -> Result<bool> {
+        let (id, tree) = (table.id(), table.tree());
+        let found = if self.edges.take_place(id, side, at) {
+            self.placed(table, at, |at, view| at.settle(tree, side == Side::Front, view))?
+        } else {
+            let edge = self.edges.key(id, side).map(<[u8]>::to_vec);
+            self.placed(table, at, |at, view| match (edge, side) {
+                (Some(key), Side::Front) => Ok(at.seek(tree, &key, view)? != Landing::End),
+                (Some(key), Side::Back) => at.seek_back(tree, &key, view),
+                (None, Side::Front) => at.next(tree, view),
+                (None, Side::Back) => at.prev(tree, view),
+            })?
+        };
         if let Some(key) = at.key().filter(|_| found) {
-            self.edges.found_back(table.id(), key);
+            self.edges.found(id, side, key);
         }
         Ok(found)
+    }
+
+    /// Sets `at` nowhere. Where it was at an end of the table, who looks for that end next in this transaction
+    /// goes on from there.
+    pub fn leave(&mut self, at: &mut Position) {
+        if self.transaction.is_some() {
+            let inner = &self.inner;
+            self.edges.leave_place(at, || Position::new(inner.shared.new_pin()));
+        }
+        at.reset();
     }
 
     /// Goes to a row that the session sees, each with the same chance; `ticket` draws any number, each

@@ -77,7 +77,7 @@ impl Session {
         while more && let Some(here) = key_within(&at, stop) {
             key.clear();
             key.extend_from_slice(here);
-            self.remove(table, &key)?;
+            self.remove_at(table, &mut at, &key)?;
             more = self.next(table, &mut at)?;
         }
         Ok(())
