@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::position::{Place, entry_key, value_at};
 use crate::page::{Leaf, ValueRef, Verdict, View};
 
-/// How many slots ahead the next entry is looked for first.
+/// Among how many slots the next entry is looked for first.
 const REACH_FIRST: usize = 12;
 
 /// A walk within one leaf.
@@ -62,21 +62,22 @@ impl<V: View> LeafWalk<'_, V> {
     }
 
     /// Where the slots from `slot` on end that stand in front of the next entry, which is `entry`. Most walks
-    /// are short and most entries far: whether there is one within reach takes a look at a slot nearby,
-    /// and only then it is searched, among slots that may not be in the processor's cache.
+    /// are short and most entries far, or both are close: it is looked for among the slots that come next, then
+    /// among twice as many.
     fn stop(&self, slot: usize, entry: usize, reach: &mut usize) -> Stop {
         let image = self.leaf.image();
         let Some(number) = self.order.get(entry).copied() else { return Stop::End(image.len()) };
-        let key = entry_key(self.leaf, number);
-        let ahead = slot + *reach;
-        if ahead < image.len() && image.compare(ahead, key).is_lt() {
-            *reach *= 2;
-            return Stop::Further(ahead + 1);
-        }
-        *reach = REACH_FIRST;
-        match image.search(key) {
-            Ok(slot) => Stop::Entry { slot, number, on_slot: true },
-            Err(slot) => Stop::Entry { slot, number, on_slot: false },
+        match image.search_within(slot, *reach, entry_key(self.leaf, number)) {
+            None => {
+                let stop = slot + *reach;
+                *reach *= 2;
+                Stop::Further(stop)
+            }
+            Some(found) => {
+                *reach = REACH_FIRST;
+                let (Ok(slot) | Err(slot)) = found;
+                Stop::Entry { slot, number, on_slot: found.is_ok() }
+            }
         }
     }
 

@@ -62,6 +62,14 @@ pub(super) fn check(image: &PageImage, entries: &[Entry], others: &[Vec<u8>]) {
     for probe in &probes {
         let found = entries.binary_search_by(|(key, ..)| key.cmp(probe));
         assert_eq!(image.search(probe), found, "{probe:?}");
+        let (Ok(slot) | Err(slot)) = found;
+        for from in [0, slot / 2, slot.saturating_sub(1), slot] {
+            for reach in [1, 3, 12, entries.len() + 1] {
+                let near = image.search_within(from, reach, probe);
+                assert_eq!(near.unwrap_or(found), found, "{probe:?} from {from} on");
+                assert!(near.is_some() || slot >= from + reach, "{probe:?} is near {from}");
+            }
+        }
         let child = found.unwrap_or_else(|slot| slot.saturating_sub(1));
         assert_eq!(image.search_child(probe), child);
         for slot in [child.saturating_sub(1), child, child + 1] {
