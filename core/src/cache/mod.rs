@@ -164,6 +164,20 @@ impl Cache {
         self.bytes_staying() > self.target_bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether it grows, so that somebody should [`get_memory_ahead`](Self::get_memory_ahead); true for one
+    /// caller.
+    #[inline]
+    pub fn takes_memory(&self) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.take_shortage())
+    }
+
+    /// Has the system give it some memory before it is needed, unless it is to grow no further.
+    pub fn get_memory_ahead(&self) {
+        if let Some(memory) = self.memory.as_ref().filter(|_| !self.wants_eviction()) {
+            memory.get_ahead();
+        }
+    }
+
     /// Whether it is full only until what is leaving is gone.
     pub fn is_emptying(&self) -> bool {
         self.bytes_staying() <= self.full_above()

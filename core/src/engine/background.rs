@@ -1,5 +1,5 @@
-//! The threads of an open database: the keeper (log syncs, checkpoints) and the evictor. The log's next
-//! segment is made by whichever of them comes to it first.
+//! The threads of an open database: the keeper (log syncs, checkpoints) and the evictor, which also gets memory
+//! from the system before it is needed. The log's next segment is made by whichever of them comes to it first.
 //!
 //! Both sleep until somebody rings; time only bounds their sleep. A thread that panics latches its
 //! reason as the database's failure, so that nobody goes on as if it still worked.
@@ -124,6 +124,7 @@ fn prepare_log(inner: &Inner) {
 /// The evictor's life.
 fn evict(inner: &Inner) {
     while inner.bell.wait_evictor() {
+        inner.shared.cache.get_memory_ahead();
         prepare_log(inner);
         let mut fruitless = 0;
         while inner.shared.cache.wants_eviction() && fruitless < 4 && !inner.bell.has_ended() {

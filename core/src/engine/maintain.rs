@@ -157,6 +157,9 @@ impl Inner {
     #[inline]
     pub(super) fn relieve(&self) {
         match self.shared.cache.pressure() {
+            Pressure::None if self.options.background && self.shared.cache.takes_memory() => {
+                self.bell.ring_evictor();
+            }
             Pressure::None => {}
             Pressure::Background if self.options.background => self.bell.ring_evictor(),
             _ => self.help_evict(),

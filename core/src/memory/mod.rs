@@ -14,6 +14,9 @@
 //! allocator: [`PageMemory::reserve`] may say no, and whoever is given no memory goes on with that.
 //! So do databases under a model checker.
 //!
+//! Memory that was never touched takes its time: the system clears it, and a virtual machine may have to get it
+//! from its host. While a database grows, [`PageMemory::get_ahead`] has that done on a thread that nobody waits for.
+//!
 //! What spans hold beside live blocks is [`slack`](PageMemory::slack_bytes): the cache counts it as used, so
 //! that its size bounds what the process really holds.
 
@@ -75,6 +78,8 @@ pub struct PageMemory {
     /// What is resident in spans beside live blocks, but for what the threads have not said yet. Relaxed: a
     /// sum that orders nothing.
     slack_bytes: AtomicI64,
+    /// Somebody should [`get_ahead`](Self::get_ahead). Relaxed: a hint.
+    is_short: AtomicBool,
 }
 
 impl PageMemory {
@@ -100,6 +105,7 @@ impl PageMemory {
             early_bytes: AtomicI64::new(early_bytes),
             closed: AtomicBool::new(false),
             slack_bytes: AtomicI64::new(0),
+            is_short: AtomicBool::new(false),
         }))
     }
 
@@ -169,11 +175,41 @@ impl PageMemory {
     }
 
     fn take_span(&self) -> Option<u32> {
-        let (span, is_resident) = self.spans.lock().take()?;
+        let mut spans = self.spans.lock();
+        let (span, is_resident) = spans.take()?;
+        if spans.are_short() && !self.is_short.load(Ordering::Relaxed) {
+            self.is_short.store(true, Ordering::Relaxed);
+        }
+        drop(spans);
         if !is_resident {
             self.slack_bytes.fetch_add(SPAN_BYTES as i64, Ordering::Relaxed);
         }
         Some(span)
+    }
+
+    /// Whether somebody should [`get_ahead`](Self::get_ahead); true for one caller.
+    #[inline]
+    pub fn take_shortage(&self) -> bool {
+        self.is_short.load(Ordering::Relaxed) && self.is_short.swap(false, Ordering::Relaxed)
+    }
+
+    /// Makes a little more memory resident than was asked for, so that who asks next need not wait for the
+    /// system. It counts as slack.
+    pub fn get_ahead(&self) {
+        loop {
+            let Some(cold) = self.spans.lock().take_ahead() else { return };
+            let (first, count) = (cold.start as usize, cold.len());
+            let is_resident = self.region.populate(first * SPAN_BYTES, count * SPAN_BYTES);
+            if is_resident {
+                self.slack_bytes.fetch_add((count * SPAN_BYTES) as i64, Ordering::Relaxed);
+            }
+            let mut spans = self.spans.lock();
+            // The lowest is taken first.
+            cold.rev().for_each(|span| spans.put(span, !is_resident));
+            if !is_resident {
+                return;
+            }
+        }
     }
 
     /// Takes the block of `len` bytes at `start` back.

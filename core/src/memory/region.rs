@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw, UncheckedAdvice};
 
 /// What the system makes huge pages of.
-const HUGE_BYTES: usize = 2 << 20;
+pub(super) const HUGE_BYTES: usize = 2 << 20;
 
 /// Memory that is reserved, and becomes resident as it is touched.
 #[derive(Debug)]
@@ -47,6 +47,12 @@ impl Region {
     /// How far from the start `address`, which [`at`](Self::at) gave, is.
     pub(super) fn offset_of(&self, address: NonNull<u8>) -> usize {
         address.addr().get() - self.base().addr().get()
+    }
+
+    /// Makes the memory of a part resident, as zeros where it was not; false when the system has none, or does not
+    /// know how to.
+    pub(super) fn populate(&self, offset: usize, len_bytes: usize) -> bool {
+        self.raw.advise_range(Advice::PopulateWrite, self.skip_bytes + offset, len_bytes).is_ok()
     }
 
     /// Gives the memory of a part back to the system; it is zeros when it is touched again. False when the

@@ -1,6 +1,15 @@
 //! Which spans no class has.
 
+use std::ops::Range;
+
 use super::SPAN_BYTES;
+use super::region::HUGE_BYTES;
+
+/// How many spans a huge page has.
+const PER_HUGE_PAGE: u32 = (HUGE_BYTES / SPAN_BYTES) as u32;
+
+/// How many spans are made resident ahead of need at most: two huge pages.
+const AHEAD_MOST: usize = 2 * PER_HUGE_PAGE as usize;
 
 /// What of free spans stays resident at least, in spans.
 const WARM_LEAST: usize = (2 << 20) / SPAN_BYTES;
@@ -41,6 +50,31 @@ impl Spans {
             (next < self.count).then_some(next)
         })?;
         Some((cold, false))
+    }
+
+    /// How many free spans should be resident before somebody needs them: a share of what was taken, so that a
+    /// small database has none.
+    fn ahead(&self) -> usize {
+        AHEAD_MOST.min(self.warm_max).min(self.next as usize / 8)
+    }
+
+    /// Whether so few free spans are resident that more should be.
+    pub(super) fn are_short(&self) -> bool {
+        self.warm.len() < self.ahead().div_ceil(2)
+    }
+
+    /// Takes spans out whose memory is not resident, to be made so and [`put`](Self::put) back: none where
+    /// there are enough resident ones. What was never taken comes by the huge page.
+    pub(super) fn take_ahead(&mut self) -> Option<Range<u32>> {
+        if self.warm.len() >= self.ahead() {
+            return None;
+        }
+        if let Some(span) = self.cold.pop() {
+            return Some(span..span + 1);
+        }
+        let first = self.next;
+        self.next = (first / PER_HUGE_PAGE * PER_HUGE_PAGE + PER_HUGE_PAGE).min(self.count);
+        (first < self.next).then_some(first..self.next)
     }
 
     /// Sets how many free spans stay resident; takes those out that are too many.

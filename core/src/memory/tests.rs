@@ -53,6 +53,30 @@ fn full_memory_sends_to_the_global_allocator() {
 }
 
 #[test]
+fn memory_that_grows_is_got_ahead() {
+    let memory = memory(512);
+    let take = |count: usize| -> Vec<Block> {
+        (0..count).map(|_| Block::new(Some(&memory), SPAN_BYTES / 2)).collect()
+    };
+    let small = take(8);
+    memory.get_ahead();
+    assert!(!memory.take_shortage() && slack_bytes(&memory) == 0, "a small database has none");
+    let grown = take(200);
+    assert!(memory.take_shortage() && !memory.take_shortage(), "one is told");
+    memory.get_ahead();
+    let ahead = slack_bytes(&memory);
+    assert!((1 << 20..4 << 20).contains(&ahead), "{ahead} bytes ahead of some 13 MiB");
+    memory.get_ahead();
+    assert_eq!(slack_bytes(&memory), ahead, "that is enough");
+    let more = take(4);
+    assert_eq!(slack_bytes(&memory), ahead - 2 * SPAN_BYTES as i64, "what is taken was there");
+    let all = take(2000);
+    memory.get_ahead();
+    assert_eq!(slack_bytes(&memory), 0, "there is no more");
+    drop((small, grown, more, all));
+}
+
+#[test]
 fn free_spans_beyond_the_warm_ones_leave_the_process() {
     let memory = memory(64);
     let blocks: Vec<Block> = (0..64).map(|_| Block::new(Some(&memory), SPAN_BYTES / 2)).collect();
