@@ -1,7 +1,7 @@
 //! Our own engine, through its Rust face as any program would use it.
 //!
 //! The cache's size is set and nothing else. Commits run under the default durability: a killed
-//! process loses nothing; where a commit must be on stable storage, a sync follows it.
+//! process loses nothing; where a commit must be on stable storage, it waits for the disk.
 
 use std::cmp::Ordering;
 use std::ops::{Bound, ControlFlow};
@@ -54,8 +54,11 @@ impl Store for Ours {
             session.rollback()?;
             return Err(error);
         }
-        session.commit()?;
-        if commit == Commit::Synced { self.sync() } else { Ok(()) }
+        match commit {
+            Commit::Synced => session.commit_with(true)?,
+            Commit::Unsynced => session.commit()?,
+        }
+        Ok(())
     }
 
     fn read(&self, body: &mut dyn FnMut(&mut dyn Reader) -> Outcome<()>) -> Outcome<()> {

@@ -77,7 +77,7 @@ pub struct DatabaseOptions {
     pub background: bool,
     /// Copy commits into a shared map of the log instead of writing them; the default is on, and
     /// file systems that refuse the map fall back to writing. See `docs/durability.md` for what
-    /// a map risks.
+    /// a map risks. Not under [`Durability::Sync`]: syncing what was written by a call is quicker.
     pub map_log: bool,
     /// Read the data file through a shared map instead of by calls. The default is off: mapped pages
     /// are the system's memory, outside of the cache's bound, and a disk that fails while one is brought

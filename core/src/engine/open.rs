@@ -343,7 +343,8 @@ fn committer(
     let log = if has_log {
         let log_options = LogOptions {
             durability,
-            map: options.map_log,
+            // Every record of it is synced at once, and written by a call.
+            map: options.map_log && durability != Durability::Sync,
             segment_bytes_max: options.log_segment_bytes,
             file_mode: options.file_mode,
             on_half_full: options.background.then(|| {

@@ -371,7 +371,7 @@ impl Session {
             let wrote = alone.write(tree, write, &inner.committer, &mut self.pin, look);
             match wrote {
                 Ok(Wrote::Done(_)) => {
-                    alone.commit(&inner.committer, &mut self.pin)?;
+                    alone.commit(&inner.committer, &mut self.pin, false)?;
                     drop(gate);
                     self.renew_snapshot();
                     return Ok(true);

@@ -171,6 +171,31 @@ fn map_copies_of_threads_do_not_disturb_each_other() {
     assert!(bytes_of(&*file)[1..2999] == expected);
 }
 
+/// The log's commits are copied into its map, and written by calls where a sync follows.
+#[test]
+fn writes_lie_between_map_copies() {
+    let (_folder, storage) = folder();
+    let file = storage.open("spam", NEW).unwrap();
+    file.allocate(0, 96_000).unwrap();
+    let map = file.map(8, 95_992).unwrap();
+    let lines = |first: u64| (first..96_000 / 24).step_by(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for line in lines(1) {
+                map.copy_at((line * 24 - 8) as usize, &[1; 24]);
+            }
+        });
+        for line in lines(0) {
+            file.write_all_at(&[IoSlice::new(&[2; 24])], line * 24).unwrap();
+            if line % 1000 == 0 {
+                file.sync_data(SyncPoint::Commit).unwrap();
+            }
+        }
+    });
+    let expected: Vec<u8> = (0..96_000).map(|at| 2 - (at / 24 % 2) as u8).collect();
+    assert!(bytes_of(&*file) == expected);
+}
+
 #[test]
 fn map_refuses_what_is_not_in_the_file() {
     let (_folder, storage) = folder();

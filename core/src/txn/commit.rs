@@ -127,7 +127,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Commits transaction `id`, whose versions are all in place.
+    /// Commits transaction `id`, whose versions are all in place. `synced` says that its log will be synced at
+    /// once.
     ///
     /// # Errors
     /// What the log gives. Nothing is visible then, and the caller rolls back; after
@@ -139,6 +140,7 @@ impl Committer {
         rows: &[(TableId, i64)],
         changes: &[u8],
         logged: Logged,
+        synced: bool,
     ) -> Result<()> {
         let Some(log) =
             self.log.as_ref().filter(|_| !changes.is_empty() || logged.first_chunk.is_some())
@@ -149,13 +151,12 @@ impl Committer {
         if self.durability == Durability::Sync {
             self.sync_overflow()?;
         }
+        let parts = [&Payload::head(logged.first_chunk)[..], changes];
         match &logged.registration {
             // 1. Registered since its first chunk.
-            Some(registration) => {
-                self.log_and_publish(registration, id, rows, changes, logged.first_chunk)
-            }
+            Some(registration) => self.log_and_publish(registration, id, rows, &parts, synced),
             // 1. Register: a checkpoint that starts now replays from here or earlier.
-            None => self.log_and_publish(&log.register(), id, rows, changes, None),
+            None => self.log_and_publish(&log.register(), id, rows, &parts, synced),
         }
         // 4. The registration ends with this call, after the commit is visible.
     }
@@ -165,12 +166,14 @@ impl Committer {
         registration: &Registration<L>,
         id: TxnId,
         rows: &[(TableId, i64)],
-        changes: &[u8],
-        first_chunk: Option<Lsn>,
+        record: &[&[u8]],
+        synced: bool,
     ) -> Result<()> {
         // 2. Reserve and write.
-        let head = Payload::head(first_chunk);
-        let written = registration.append(kind::COMMIT, &[&head, changes])?;
+        let written = match synced {
+            true => registration.append_to_sync(kind::COMMIT, record)?,
+            false => registration.append(kind::COMMIT, record)?,
+        };
         registration.wait_committed(written.end)?;
         self.stats.log_bytes.add(written.end.0 - written.position.0);
         // 3. Publish.

@@ -246,14 +246,20 @@ impl Transaction {
         Ok(())
     }
 
-    /// Commits. On an error everything is rolled back. It may be used again, without its snapshot.
+    /// Commits. On an error everything is rolled back. It may be used again, without its snapshot. `synced` says
+    /// that its log will be synced at once.
     ///
     /// # Errors
     /// As [`Committer::commit`].
-    pub fn commit(&mut self, committer: &Committer, pin: &mut PinnedLeaf) -> Result<()> {
+    pub fn commit(
+        &mut self,
+        committer: &Committer,
+        pin: &mut PinnedLeaf,
+        synced: bool,
+    ) -> Result<()> {
         if let Some(id) = self.id {
             let logged = std::mem::take(&mut self.logged);
-            if let Err(error) = committer.commit(id, &self.rows, &self.changes, logged) {
+            if let Err(error) = committer.commit(id, &self.rows, &self.changes, logged, synced) {
                 // What it wrote to was in memory a moment ago; if rolling back fails too, the
                 // first error is the one that explains.
                 if let Err(second) = self.rollback(pin) {

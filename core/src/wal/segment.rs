@@ -224,9 +224,20 @@ impl Window {
 /// The windows that one record touches: nearly always one.
 pub(crate) type Windows = SmallVec<[Arc<Window>; 2]>;
 
+/// How a record gets into its segment's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Through {
+    /// Copied into the map, where there is one.
+    Map,
+    /// Written by a call: a sync follows at once, which takes longer for pages that were written to through a
+    /// map, for their entries in the page tables of every processor must go.
+    Call,
+}
+
 /// Writes a record at `position`, which lies in the first of `windows`.
 #[inline]
 pub(crate) fn write_record<'w>(
+    through: Through,
     windows: impl IntoIterator<Item = &'w Window>,
     position: Lsn,
     header: &HeaderBytes,
@@ -234,7 +245,7 @@ pub(crate) fn write_record<'w>(
 ) -> Result<()> {
     let mut windows = windows.into_iter();
     let Some(first) = windows.next() else { return Ok(()) };
-    if first.map.is_none() {
+    if first.map.is_none() || through == Through::Call {
         let mut slices: SmallVec<[IoSlice<'_>; 8]> = SmallVec::new();
         slices.push(IoSlice::new(header));
         slices.extend(parts.iter().map(|part| IoSlice::new(part)));

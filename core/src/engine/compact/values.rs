@@ -147,7 +147,7 @@ fn move_value(
     let wrote = transaction.move_long_value(tree, &value.key, copy, &inner.committer, &mut pin);
     match wrote {
         Ok(Wrote::Done(_)) => {
-            transaction.commit(&inner.committer, &mut pin)?;
+            transaction.commit(&inner.committer, &mut pin, false)?;
             Ok(Moved::Bytes(parts.iter().map(|part| part.extent().len).sum()))
         }
         // Somebody else is writing to the key; the value that he replaces need not move.

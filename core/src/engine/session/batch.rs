@@ -78,7 +78,7 @@ impl Session {
             }
         }
         let committed = match inner.enter() {
-            Ok(_gate) => whole.commit(&inner.committer, &mut self.pin),
+            Ok(_gate) => whole.commit(&inner.committer, &mut self.pin, false),
             Err(closed) => {
                 whole.rollback(&mut self.pin)?;
                 Err(closed)

@@ -126,7 +126,7 @@ impl Session {
             return Err(Error::Unsupported { what });
         }
         let wrote = self.transaction.as_ref().is_some_and(Transaction::has_written);
-        self.commit_transaction()?;
+        self.commit_transaction(sync == Some(true))?;
         if sync == Some(true) && wrote && durability != Durability::Sync {
             let synced = match self.inner.committer.log() {
                 Some(_) => self.inner.committer.sync(SyncPoint::Background),
@@ -137,7 +137,7 @@ impl Session {
         Ok(())
     }
 
-    fn commit_transaction(&mut self) -> Result<()> {
+    fn commit_transaction(&mut self, synced: bool) -> Result<()> {
         if self.end_weak() {
             return Ok(());
         }
@@ -149,7 +149,7 @@ impl Session {
             ));
         }
         let outcome = match self.inner.enter() {
-            Ok(_gate) => transaction.commit(&self.inner.committer, &mut self.pin),
+            Ok(_gate) => transaction.commit(&self.inner.committer, &mut self.pin, synced),
             Err(closed) => {
                 transaction.rollback(&mut self.pin)?;
                 Err(closed)

@@ -11,7 +11,7 @@ use crate::io::SyncPoint;
 use crate::wal::active::{Active, Place};
 use crate::wal::positions::{Reserved, Ticket};
 use crate::wal::record::{FILLER, HeaderBytes, PayloadSum, RecordHeader, record_bytes};
-use crate::wal::segment::{Window, write_record};
+use crate::wal::segment::{Through, Window, write_record};
 
 /// Records up to this size are copied under the lock that hands out positions, if copying is all that it
 /// takes: that is quicker than letting those behind wait until they are filled.
@@ -108,22 +108,22 @@ impl Log {
             kind: FILLER,
         };
         let windows = place.windows.iter().map(|window| &**window);
-        self.write(place.reserved, windows, &header.encode(self.seed.sum(&[])), &[])
-            .map(|_| ())
-            .map_err(failed)
+        let header = header.encode(self.seed.sum(&[]));
+        self.write(Through::Map, place.reserved, windows, &header, &[]).map(|_| ()).map_err(failed)
     }
 
     /// Copies a record to its place and marks it filled.
     #[inline]
     fn write<'w>(
         &self,
+        through: Through,
         reserved: Reserved<'_>,
         windows: impl IntoIterator<Item = &'w Window>,
         header: &HeaderBytes,
         parts: &[&[u8]],
     ) -> Result<Written> {
         let (position, end) = (reserved.start(), reserved.end());
-        match write_record(windows, position, header, parts) {
+        match write_record(through, windows, position, header, parts) {
             Ok(()) => reserved.fill(),
             Err(error) => {
                 reserved.fail(error);
@@ -155,21 +155,22 @@ impl Log {
         RecordHeader { len, position, synced, epoch: self.epoch, kind }.encode(sum)
     }
 
-    fn append(&self, draft: &Draft<'_>) -> Result<Written> {
+    fn append(&self, draft: &Draft<'_>, through: Through) -> Result<Written> {
         self.positions.check().map_err(failed)?;
-        let mut active = self.active.lock();
-        if let Some((written, half_full)) = self.append_in_turn(&mut active, draft) {
-            drop(active);
-            if half_full {
-                self.half_full();
+        if through == Through::Map {
+            let mut active = self.active.lock();
+            if let Some((written, half_full)) = self.append_in_turn(&mut active, draft) {
+                drop(active);
+                if half_full {
+                    self.half_full();
+                }
+                return written;
             }
-            return written;
         }
-        drop(active);
         let place = self.reserve(draft.size_bytes())?;
         let header = self.header(draft, place.reserved.start());
         let windows = place.windows.iter().map(|window| &**window);
-        let written = self.write(place.reserved, windows, &header, draft.parts)?;
+        let written = self.write(through, place.reserved, windows, &header, draft.parts)?;
         if place.half_full {
             self.half_full();
         }
@@ -192,7 +193,7 @@ impl Log {
         let window = active.window_of(&self.positions, size_bytes)?;
         let reserved = self.positions.reserve(size_bytes);
         let (header, end) = (self.header(draft, reserved.start()), reserved.end());
-        let written = self.write(reserved, [window], &header, draft.parts);
+        let written = self.write(Through::Map, reserved, [window], &header, draft.parts);
         Some((written, active.pass_middle(end)))
     }
 
@@ -250,7 +251,15 @@ impl<L: Deref<Target = Log>> Registration<L> {
     /// [`Error::Closed`]: nothing was written. [`Error::OutcomeUnknown`] when the copy failed.
     #[inline]
     pub fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<Written> {
-        self.log.append(&self.log.draft(kind, parts)?)
+        self.log.append(&self.log.draft(kind, parts)?, Through::Map)
+    }
+
+    /// The same for a record that is to be synced at once.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_to_sync(&self, kind: u8, parts: &[&[u8]]) -> Result<Written> {
+        self.log.append(&self.log.draft(kind, parts)?, Through::Call)
     }
 
     /// Writes a record that is committed with that, if neither the disk nor a wait is needed: the commit

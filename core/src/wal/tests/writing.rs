@@ -26,6 +26,22 @@ fn log_round_trips_mapped_and_written() {
     }
 }
 
+/// Commits that wait for the disk write by a call what others copy into the map, between one another.
+#[test]
+fn written_records_lie_between_copied_ones() {
+    let folder = Arc::new(MemoryFolder::default());
+    let log = small(&folder);
+    for index in 0..300 {
+        let (registration, payload) = (log.register(), payload(index));
+        let written = match index % 3 {
+            0 => registration.append_to_sync(1, &[&payload]).unwrap(),
+            _ => registration.append(1, &[&payload]).unwrap(),
+        };
+        registration.wait_committed(written.end).unwrap();
+    }
+    assert_reads(&folder, 0..300);
+}
+
 #[test]
 fn record_parts_are_joined_and_kinds_kept() {
     let folder = Arc::new(MemoryFolder::default());

@@ -405,10 +405,15 @@ impl Recorder {
         if self.random.chance(20) {
             return session.rollback().expect("a rollback");
         }
+        // Whatever the setting: what such a commit returned from is there after a power loss.
+        let synced = self.random.chance(25);
         self.commit(
             |state| changes.into_iter().for_each(|change| apply(state, change)),
-            |_| session.commit().expect("a commit"),
+            |_| session.commit_with(synced.then_some(true)).expect("a commit"),
         );
+        if synced {
+            self.mark_durable();
+        }
     }
 
     /// Writes a part of a large transaction, or ends it. Its keys are nobody else's.
