@@ -217,8 +217,8 @@ impl Session {
         self.write(table, key, None, Existing::Required, &mut |_| {})
     }
 
-    /// Deletes `key`, which is likely on the page that `at` holds; false if it is not there. The position stays
-    /// at its key, and is on no value.
+    /// Deletes `key`, which is the one that `at` is at, and likely on the page that it holds; false if it is not
+    /// there. The position stays, and is on no value.
     ///
     /// # Errors
     /// As [`put`](Self::put).
