@@ -405,8 +405,10 @@ impl Recorder {
         if self.random.chance(20) {
             return session.rollback().expect("a rollback");
         }
-        // Whatever the setting: what such a commit returned from is there after a power loss.
-        let synced = self.random.chance(25);
+        // Whatever the setting: what such a commit returned from is there after a power loss, and all before it,
+        // if it wrote anything. A removal may find nothing.
+        let puts = changes.iter().any(|(.., value)| value.is_some());
+        let synced = self.random.chance(25) && puts;
         self.commit(
             |state| changes.into_iter().for_each(|change| apply(state, change)),
             |_| session.commit_with(synced.then_some(true)).expect("a commit"),
