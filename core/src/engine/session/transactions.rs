@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// Commits the transaction; with `sync` set, on stable storage when it returns. Without, as the
-    /// database's durability says.
+    /// database's durability says. One that wrote nothing waits for nothing, nor for what came before it.
     ///
     /// # Errors
     /// As [`commit`](Self::commit). [`Error::Unsupported`], and the transaction goes on, when `sync`
