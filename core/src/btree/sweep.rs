@@ -1,8 +1,13 @@
 //! Going round the pages in memory, for eviction's clock.
 
+use smallvec::SmallVec;
+
 use super::Tree;
-use crate::page::{PageRef, PinnedLeaf, State};
+use crate::page::{Index, PageRef, PinnedLeaf, State};
 use crate::sync::epoch;
+
+/// How many references are looked at before the leaves that they name.
+const REFERENCES_AT_ONCE: usize = 16;
 
 /// What one step of the clock found.
 #[derive(Default)]
@@ -33,13 +38,7 @@ impl Tree {
             }
             let mut next = first + 1;
             if reference.level() == 1 {
-                next = first;
-                let mut bytes = 0;
-                while next < index.child_count() && swept.cold.len() < cold_max && bytes < bytes_max
-                {
-                    bytes += self.consider(index.child(next), &mut swept.cold);
-                    next += 1;
-                }
+                next = self.sweep_leaves(index, first, (cold_max, bytes_max), &mut swept.cold);
             }
             if next < index.child_count() {
                 let mut separator = Vec::new();
@@ -51,19 +50,50 @@ impl Tree {
             }
             reference = index.child(first);
         }
-        self.consider(reference, &mut swept.cold);
+        self.consider(reference, &mut self.shared.new_pin(), &mut swept.cold);
         swept
     }
 
-    /// Counts a leaf's heat down, and notes it when it is cold; returns the bytes of one noted.
-    fn consider(&self, reference: &PageRef, cold: &mut Vec<PinnedLeaf>) -> u64 {
+    /// Looks at the leaves in memory below `index` from the child `first` on, until as many are cold, or cold
+    /// ones have as many bytes, as `most` says; returns the child that comes next.
+    fn sweep_leaves(
+        &self,
+        index: &Index,
+        first: usize,
+        (cold_max, bytes_max): (usize, u64),
+        cold: &mut Vec<PinnedLeaf>,
+    ) -> usize {
+        let (mut next, mut bytes) = (first, 0);
         let mut pin = self.shared.new_pin();
+        while next < index.child_count() {
+            // Most references name no leaf in memory, and each is a trip to it: so several at a time.
+            let some = next..index.child_count().min(next + REFERENCES_AT_ONCE);
+            let here: SmallVec<[usize; REFERENCES_AT_ONCE]> =
+                some.clone().filter(|slot| index.child(*slot).foresees_leaf()).collect();
+            for slot in here {
+                bytes += self.consider(index.child(slot), &mut pin, cold);
+                if cold.len() >= cold_max || bytes >= bytes_max {
+                    return slot + 1;
+                }
+            }
+            next = some.end;
+        }
+        next
+    }
+
+    /// Counts a leaf's heat down, and notes it when it is cold; returns the bytes of one noted.
+    fn consider(
+        &self,
+        reference: &PageRef,
+        pin: &mut PinnedLeaf,
+        cold: &mut Vec<PinnedLeaf>,
+    ) -> u64 {
         if !pin.pin(reference) {
             return 0;
         }
         let Some(leaf) = pin.leaf().filter(|leaf| leaf.cool()) else { return 0 };
         let bytes = leaf.charged_bytes();
-        cold.push(pin);
+        cold.push(std::mem::replace(pin, self.shared.new_pin()));
         bytes
     }
 }

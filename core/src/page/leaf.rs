@@ -8,6 +8,7 @@
 //! from it (layer `reconcile`) and puts those in its place (layer `btree`); this one is then dead:
 //! readers that hold it go on reading what their snapshots see, writers start again.
 
+use std::mem::offset_of;
 use std::ptr::NonNull;
 
 use super::delta::{Delta, Entry};
@@ -301,6 +302,20 @@ impl Leaf {
         if self.heat.load(Ordering::Relaxed) <= 1 {
             self.heat.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Asks the processor for what [`cool`](Self::cool) looks at. The leaf may be gone meanwhile.
+    #[inline]
+    pub(super) fn prefetch_heat(leaf: NonNull<Self>) {
+        let heat = leaf.as_ptr().wrapping_byte_add(offset_of!(Self, heat)).cast::<i8>();
+        #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+        // SAFETY: a prefetch of any address changes nothing that a program can see, and never fails.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(heat);
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
+        let _ = heat;
     }
 
     /// One round of the clock: true when the leaf was not used lately.

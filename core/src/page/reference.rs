@@ -225,6 +225,17 @@ impl PageRef {
         NonNull::new(word.map_addr(|address| address & !TAG_MASK).cast())
     }
 
+    /// Whether a leaf is in memory here. If so, what the clock looks at in it is on its way to the processor:
+    /// who asks many references at once waits for one trip to memory, not for two with each.
+    #[inline]
+    pub fn foresees_leaf(&self) -> bool {
+        let leaf = self.leaf();
+        if let Some(leaf) = leaf {
+            Leaf::prefetch_heat(leaf);
+        }
+        leaf.is_some()
+    }
+
     fn store_word(&self, page: *mut u8, tag: usize) {
         // Release: publishes the page. Pairs with the Acquire loads in `state` and `leaf`.
         let word = page.map_addr(|address| address | tag);
