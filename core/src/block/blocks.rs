@@ -3,6 +3,7 @@
 //! Writing is in `write.rs`, checkpoints in `checkpoint.rs`, creation in `create.rs`.
 
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::allocator::{Allocator, Misplaced};
@@ -11,7 +12,7 @@ use super::extent::ExtentList;
 use super::file_header::FileHeader;
 use super::names::NamedCheckpoint;
 use super::superblock::{self, Chosen, Slot, Superblock};
-use super::{Address, FIRST_EXTENT};
+use super::{Address, FIRST_EXTENT, round_up};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{DatabaseId, Generation};
 use crate::base::options::Compression;
@@ -215,6 +216,25 @@ impl Blocks {
             Compression::None => Ok(block.finish()),
             Compression::Snappy => self.decompress(&block, &header, address).map(PageBytes::from),
         }
+    }
+
+    /// Tells the disk that these blocks will be read soon, in this order. Neighbours in the file are told of
+    /// together.
+    pub fn will_read(&self, addresses: &[Address]) {
+        let tell = |run: Option<Range<u64>>| {
+            if let Some(run) = run {
+                self.file.will_read(run.start, run.end - run.start);
+            }
+        };
+        let mut run: Option<Range<u64>> = None;
+        for address in addresses {
+            let (start, len) = (address.offset(), u64::from(address.len_bytes()));
+            match &mut run {
+                Some(run) if round_up(run.end) == start => run.end = start + len,
+                _ => tell(run.replace(start..start + len)),
+            }
+        }
+        tell(run);
     }
 
     /// The same as it is stored, with its header.

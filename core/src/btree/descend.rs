@@ -4,11 +4,16 @@
 //! hazard for the leaf that it ends on. A page on disk is read in after the epoch is unpinned; the
 //! descent then starts again.
 
+use std::ops::Range;
+
 use super::Tree;
 use crate::base::error::Result;
 use crate::page::{Index, LoadClaim, PageRef, PinnedLeaf, State};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::is_left_out;
+
+/// Leaves of so many bytes are announced at once, at most.
+const ANNOUNCED_BYTES_MOST: u64 = 1 << 20;
 
 /// Which leaf a descent looks for.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +118,41 @@ impl Tree {
                 State::Dead => return End::Changed,
             }
         }
+    }
+
+    /// Tells the disk that the leaves on the way from that of `target` will be read soon: those so many further
+    /// up, or down, below the same parent, as far as they are on disk and not too long together. Returns how far
+    /// that was.
+    pub(super) fn announce(&self, target: Target<'_>, down: bool, which: Range<usize>) -> usize {
+        let guard = epoch::pin();
+        let mut reference: &PageRef = &self.root;
+        while let State::Index(index) = reference.state(&guard) {
+            let child = target.child(index);
+            if reference.level() > 1 {
+                reference = index.child(child);
+                continue;
+            }
+            let mut slots = which.clone().map_while(|distance| match down {
+                true => child.checked_sub(distance),
+                false => Some(child + distance).filter(|slot| *slot < index.child_count()),
+            });
+            let (mut count, mut bytes, mut blocks) = (0, 0, Vec::new());
+            while bytes < ANNOUNCED_BYTES_MOST
+                && let Some(slot) = slots.next()
+            {
+                let leaf = index.child(slot);
+                if matches!(leaf.state(&guard), State::Disk)
+                    && let Some(address) = leaf.home().address
+                {
+                    bytes += u64::from(address.len_bytes());
+                    blocks.push(address);
+                }
+                count += 1;
+            }
+            self.shared.blocks.will_read(&blocks);
+            return which.start - 1 + count;
+        }
+        0
     }
 
     /// Reads in the page that `claim` holds, which a descent to `target` met.

@@ -4,10 +4,12 @@
 //! memory. It remembers its key, and searches it again when the leaf it stands on was replaced and
 //! could miss what its view sees.
 
+mod ahead;
 mod step;
 
 use std::ops::ControlFlow;
 
+use self::ahead::Ahead;
 use super::leaf_walk::LeafWalk;
 use super::{Target, Tree};
 use crate::base::error::Result;
@@ -30,6 +32,7 @@ pub struct Position {
     /// How much longer the last move took for the changes of the leaf that it ended on: see
     /// [`take_looks`](Self::take_looks).
     looks: u8,
+    ahead: Ahead,
 }
 
 /// Where a key is among a leaf's image slots and sorted entries.
@@ -86,6 +89,7 @@ impl Position {
             stamp: 0,
             reads_once: false,
             looks: 0,
+            ahead: Ahead::default(),
         }
     }
 
@@ -315,6 +319,7 @@ impl Position {
         if !self.is_set {
             self.order.clear();
             tree.find_leaf(Target::Last, &mut self.pin)?;
+            self.ahead = Ahead::default();
             self.enter(Way::Backward);
         }
         self.step(tree, view, Way::Backward)
@@ -344,7 +349,9 @@ impl Position {
         Ok(())
     }
 
+    /// Wherever it walks from there, that is another walk.
     fn set_key(&mut self, key: &[u8]) {
+        self.ahead = Ahead::default();
         if self.key != key {
             self.key.clear();
             self.key.extend_from_slice(key);

@@ -113,6 +113,9 @@ pub trait File: Send + Sync + Debug {
     /// `UnexpectedEof` when the file ends before; the caller knows what that means.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()>;
 
+    /// Says that `offset..offset + len_bytes` will be read soon. A hint: the disk may do nothing.
+    fn will_read(&self, _offset: u64, _len_bytes: u64) {}
+
     /// Writes all of `parts`, one after the other, from `offset` on.
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> Result<()>;
 

@@ -241,6 +241,10 @@ impl File for RealFile {
         self.file.read_exact_at(buffer, offset)
     }
 
+    fn will_read(&self, offset: u64, len_bytes: u64) {
+        sys::will_read(self.file.as_fd(), offset, len_bytes);
+    }
+
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> Result<()> {
         let result = match parts {
             [part] => self.file.write_all_at(part, offset),

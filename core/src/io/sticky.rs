@@ -177,6 +177,10 @@ impl File for StickyFile {
         self.inner.read_exact_at(buffer, offset)
     }
 
+    fn will_read(&self, offset: u64, len_bytes: u64) {
+        self.inner.will_read(offset, len_bytes);
+    }
+
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
         self.failure.check_io()?;
         self.inner.write_all_at(parts, offset).map_err(|error| self.latch("write", error))

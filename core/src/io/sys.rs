@@ -28,6 +28,13 @@ pub(super) fn write_vectored_at(
     usize::try_from(count).map_err(|_| Error::last_os_error())
 }
 
+/// Has the system begin to read `offset..offset + len_bytes` into its cache, if it likes.
+pub(super) fn will_read(fd: BorrowedFd<'_>, offset: u64, len_bytes: u64) {
+    let (Ok(offset), Ok(len)) = (file_offset(offset), file_offset(len_bytes)) else { return };
+    // SAFETY: takes a borrowed descriptor and numbers, touches no memory of ours.
+    unsafe { libc::posix_fadvise(fd.as_raw_fd(), offset, len, libc::POSIX_FADV_WILLNEED) };
+}
+
 /// Allocates space for `offset..offset + len_bytes`, extending the file with zeros if need be.
 /// Signals do not interrupt it.
 pub(super) fn allocate(fd: BorrowedFd<'_>, offset: u64, len_bytes: u64) -> Result<()> {

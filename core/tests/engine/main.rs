@@ -5,6 +5,7 @@
 //! `RSHELVE_TEST_SEED`. `RSHELVE_TEST_LONG=1` runs the long forms: more seeds, longer histories.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod audit;
 mod bulk;
 mod checkpoints;

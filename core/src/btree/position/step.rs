@@ -136,7 +136,7 @@ impl Position {
         let border = match way {
             Way::Forward => {
                 let Some(high) = leaf.range().high.clone() else { return Ok(false) };
-                tree.find_leaf(Target::At(&high), &mut self.pin)?;
+                self.ahead.find_leaf(tree, Target::At(&high), way, &mut self.pin)?;
                 high
             }
             Way::Backward => {
@@ -144,7 +144,7 @@ impl Position {
                 if low.is_empty() {
                     return Ok(false);
                 }
-                tree.find_leaf(Target::Before(&low), &mut self.pin)?;
+                self.ahead.find_leaf(tree, Target::Before(&low), way, &mut self.pin)?;
                 low
             }
         };
