@@ -1,8 +1,9 @@
 //! Eviction: which pages leave memory, and how.
 //!
 //! A clock goes round the leaves in memory, tree after tree, in key order. Each use of a leaf adds a
-//! little heat, each round takes some away, and what is cold leaves: a leaf starts with little heat, so a
-//! scan that touches every page once does not push out those that are used again and again. Clean
+//! little heat, each round takes some away, and what is cold leaves. The use that a leaf was read in for leaves it
+//! cold, so that what is used once does not push out what is used again and again (the idea is that of SIEVE,
+//! Zhang and others, 2024). Clean
 //! leaves are dropped; dirty ones are folded and written first, several in one write. A leaf that holds a
 //! version which some snapshot or a rollback still needs stays. Internal pages leave when nothing
 //! below them is in memory.

@@ -40,7 +40,7 @@ pub(super) fn block_bytes(class: usize) -> usize {
 #[derive(Debug)]
 struct Span {
     number: u32,
-    /// Its place in `Class::open`, while a block of it is free.
+    /// Its place on its shelf of `Class::open`, while a block of it is free.
     open_at: u32,
     free: Bits,
     free_count: u32,
@@ -53,8 +53,16 @@ pub(super) struct Class {
     spans: Vec<Span>,
     /// Places in `spans` that no span has.
     vacant: Vec<u32>,
-    /// The places of the spans with free blocks.
-    open: Vec<u32>,
+    /// The places of the spans with free blocks, by how many those are: see [`shelf`].
+    open: [Vec<u32>; SHELVES],
+}
+
+/// How many shelves there are for spans with free blocks.
+const SHELVES: usize = (SPAN_BYTES / SMALLEST_BYTES).ilog2() as usize + 1;
+
+/// Where a span with so many free blocks is: 1, 2, 3 and 4, 5 to 8, and so on; nowhere if it has none.
+fn shelf(free_count: u32) -> Option<usize> {
+    (free_count > 0).then(|| free_count.next_power_of_two().ilog2() as usize)
 }
 
 impl Class {
@@ -63,7 +71,7 @@ impl Class {
             block_bytes: block_bytes(class),
             spans: Vec::new(),
             vacant: Vec::new(),
-            open: Vec::new(),
+            open: Default::default(),
         }
     }
 
@@ -71,17 +79,18 @@ impl Class {
         SPAN_BYTES / self.block_bytes
     }
 
-    /// The offset in the region of a block, which is live then.
+    /// The offset in the region of a block, which is live then. It comes from one of the fullest spans, so that
+    /// the emptiest ones become free in time: cache pages come and go at random, and taken from anywhere, blocks
+    /// would leave each span half empty for good.
     pub(super) fn take(&mut self) -> Option<usize> {
-        let span = &mut self.spans[*self.open.last()? as usize];
+        let place = *self.open.iter().find_map(|shelf| shelf.last())?;
+        let span = &mut self.spans[place as usize];
         let word = span.free.iter().position(|word| *word != 0)?;
         let bit = span.free[word].trailing_zeros() as usize;
         span.free[word] &= !(1 << bit);
-        span.free_count -= 1;
         let offset = span.number as usize * SPAN_BYTES + (word * 64 + bit) * self.block_bytes;
-        if span.free_count == 0 {
-            self.open.pop();
-        }
+        let free_count = span.free_count - 1;
+        self.set_free_count(place, free_count);
         Some(offset)
     }
 
@@ -91,8 +100,7 @@ impl Class {
         for block in 0..self.per_span() {
             free[block / 64] |= 1 << (block % 64);
         }
-        let open_at = self.open.len() as u32;
-        let span = Span { number, open_at, free, free_count: self.per_span() as u32 };
+        let span = Span { number, open_at: 0, free, free_count: 0 };
         let place = match self.vacant.pop() {
             Some(place) => {
                 self.spans[place as usize] = span;
@@ -103,7 +111,7 @@ impl Class {
                 self.spans.len() as u32 - 1
             }
         };
-        self.open.push(place);
+        self.set_free_count(place, self.per_span() as u32);
         place
     }
 
@@ -117,24 +125,34 @@ impl Class {
         debug_assert_eq!(span.number, number, "a span of this class");
         debug_assert_eq!(span.free[block / 64] >> (block % 64) & 1, 0, "a block freed twice");
         span.free[block / 64] |= 1 << (block % 64);
-        span.free_count += 1;
-        if span.free_count == 1 {
-            span.open_at = self.open.len() as u32;
-            self.open.push(place);
-        }
-        if self.spans[place as usize].free_count < per_span {
+        let free_count = span.free_count + 1;
+        if free_count < per_span {
+            self.set_free_count(place, free_count);
             return None;
         }
-        self.close(place);
+        self.set_free_count(place, 0);
         self.vacant.push(place);
         Some(number)
     }
 
-    fn close(&mut self, place: u32) {
-        let at = self.spans[place as usize].open_at as usize;
-        self.open.swap_remove(at);
-        if let Some(moved) = self.open.get(at) {
-            self.spans[*moved as usize].open_at = at as u32;
+    /// Notes how many blocks of a span are free; with none it is not found any more.
+    fn set_free_count(&mut self, place: u32, count: u32) {
+        let span = &mut self.spans[place as usize];
+        let (before, after) = (shelf(span.free_count), shelf(count));
+        span.free_count = count;
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            let (shelf, at) = (&mut self.open[before], self.spans[place as usize].open_at);
+            shelf.swap_remove(at as usize);
+            if let Some(moved) = shelf.get(at as usize) {
+                self.spans[*moved as usize].open_at = at;
+            }
+        }
+        if let Some(after) = after {
+            self.spans[place as usize].open_at = self.open[after].len() as u32;
+            self.open[after].push(place);
         }
     }
 }

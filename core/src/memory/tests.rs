@@ -28,6 +28,31 @@ fn classes_ascend_and_fit() {
     assert_eq!((class_of(BLOCK_BYTES_LEAST - 1), class_of((64 << 10) + 1)), (None, None));
 }
 
+/// Blocks that live for random times: what is free lies in few spans, and those become free.
+#[test]
+fn blocks_come_from_the_fullest_span() {
+    let mut class = class::Class::new(class_of(16 << 10).expect("a class"));
+    let per_span = SPAN_BYTES / (16 << 10);
+    // A span's number and its place in the class are the same here.
+    let mut blocks: Vec<usize> = Vec::new();
+    for span in 0..3 {
+        assert_eq!(class.add_span(span), span);
+        blocks.extend((0..per_span).map(|_| class.take().expect("a free block")));
+    }
+    let give_back = |class: &mut class::Class, at: usize| class.give_back(blocks[at], |span| span);
+    // Of the first span most are free, of the second two, of the third one.
+    for at in 1..per_span {
+        assert_eq!(give_back(&mut class, at), None);
+    }
+    for at in [per_span, per_span + 1, 2 * per_span] {
+        assert_eq!(give_back(&mut class, at), None);
+    }
+    let spans: Vec<usize> =
+        (0..4).map(|_| class.take().expect("a free block") / SPAN_BYTES).collect();
+    assert_eq!(spans, [2, 1, 1, 0]);
+    assert_eq!(class.give_back(0, |span| span), None, "a block was taken from there");
+}
+
 #[test]
 fn small_caches_lie_elsewhere() {
     assert!(PageMemory::reserve(CACHE_BYTES_LEAST - 1).is_none());

@@ -111,6 +111,8 @@ unsafe impl Sync for Leaf {}
 
 /// The hottest a leaf can be: how many rounds of the clock it survives unused.
 const HEAT_MAX: u8 = 3;
+/// The heat of a leaf that was not used yet: whoever reads it in is about to, which says nothing of others.
+const HEAT_NEW: u8 = u8::MAX;
 /// After so many detours it pays to fold the leaf: that takes as long as some two hundred of them.
 const DETOURS_MAX: u8 = 200;
 /// The leaf is not worth folding for its readers before it changes again.
@@ -188,7 +190,7 @@ impl Leaf {
             delta: Delta::new(),
             dead: AtomicBool::new(false),
             changes: AtomicU64::new(0),
-            heat: AtomicU8::new(1),
+            heat: AtomicU8::new(HEAT_NEW),
             detours: std::sync::atomic::AtomicU8::new(0),
             writer: Mutex::new(Writer {
                 arena: Arena::new(memory),
@@ -269,14 +271,21 @@ impl Leaf {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// Notes a use.
+    /// Notes a use. The first, for which it was read in, leaves it cold.
     #[inline]
     pub fn touch(&self) {
         // Relaxed: only a hint. The load first, so that hot leaves are not written to all the time.
         let heat = self.heat.load(Ordering::Relaxed);
         if heat < HEAT_MAX {
             self.heat.store(heat + 1, Ordering::Relaxed);
+        } else if heat == HEAT_NEW {
+            self.heat.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// It takes the place of `old`, and is used as much.
+    pub(super) fn take_heat_of(&self, old: &Self) {
+        self.heat.store(old.heat.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Notes a read that had to look through the changes since the image, and how much longer that took,
@@ -299,7 +308,7 @@ impl Leaf {
 
     /// Notes that whoever read it in is done with it: unless others use it, it may leave first.
     pub fn chill(&self) {
-        if self.heat.load(Ordering::Relaxed) <= 1 {
+        if matches!(self.heat.load(Ordering::Relaxed), 1 | HEAT_NEW) {
             self.heat.store(0, Ordering::Relaxed);
         }
     }
@@ -321,7 +330,8 @@ impl Leaf {
     /// One round of the clock: true when the leaf was not used lately.
     pub fn cool(&self) -> bool {
         let heat = self.heat.load(Ordering::Relaxed);
-        self.heat.store(heat.saturating_sub(1), Ordering::Relaxed);
+        let less = if heat == HEAT_NEW { 0 } else { heat.saturating_sub(1) };
+        self.heat.store(less, Ordering::Relaxed);
         heat == 0
     }
 

@@ -18,6 +18,7 @@ use crate::sync::{is_left_out, life};
 impl Latched<'_> {
     /// Puts `new` in the leaf's place.
     pub fn replace_with(self, new: Owned<Leaf>, hazards: &Arc<HazardDomain>) {
+        new.take_heat_of(self.leaf());
         self.change_word(hazards, |home| home.install_leaf(new));
     }
 

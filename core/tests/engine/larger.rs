@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use rshelve_core::base::options::{DatabaseOptions, Durability, TableOptions};
-use rshelve_core::engine::{Engine, OpenTable};
+use rshelve_core::engine::{Cached, Engine, OpenTable};
 
 use crate::harness::{Random, scaled, seed, value_of};
 
@@ -62,6 +62,36 @@ fn mapped_data_file_is_read_while_it_grows_and_shrinks() {
     let engine = Engine::open(&path, DatabaseOptions { mode, ..with_map }).expect("it opens");
     let table = engine.table("main").expect("a table");
     read_back(&engine, &table, count / 2..count);
+}
+
+/// A cache that pages go through holds pages: not room that others have left, and that is not free to go. The
+/// leaves are of many sizes, as splits leave them.
+#[test]
+fn cache_that_is_full_holds_rows() {
+    const CACHE: u64 = 64 << 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("spam");
+    let wide =
+        DatabaseOptions { cache_bytes_max: CACHE, checkpoint_log_bytes: CACHE, ..options(true) };
+    let engine = Engine::open(&path, wide).expect("it opens");
+    let table = engine.create_table("main", &TableOptions::default()).expect("a table");
+    let mut session = engine.session().expect("a session");
+    let (value, seed) = (value_of(1000, 1), seed());
+    let count = 2 * CACHE / value.len() as u64;
+    for key in keys(seed, count) {
+        session.put(&table, &key.to_be_bytes(), &value).expect("a put");
+    }
+    // As many reads again as there are rows, so that what the writes left behind is gone.
+    for key in keys(seed + 1, count) {
+        session.get(&table, &key.to_be_bytes(), |_| ()).expect("a get").expect("a row");
+    }
+    let mut is_here = |key: &u64| {
+        let found = session.get_cached(&table, &key.to_be_bytes(), |_| ()).expect("a look");
+        matches!(found, Cached::Found(()))
+    };
+    let rows_here = (0..count).filter(&mut is_here).count() as u64;
+    let bytes_here = rows_here * value.len() as u64;
+    assert!(bytes_here > CACHE / 2, "{} KiB of rows are in the cache", bytes_here >> 10);
 }
 
 /// The keys of one thread in an order that looks random: each of `0..count` once.
