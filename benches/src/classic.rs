@@ -99,6 +99,7 @@ fn run(plan: &Plan) -> Outcome<()> {
         cache_bytes: plan.cache_bytes,
         synced: false,
         memory_is_short: true,
+        leaf_bytes: None,
     };
     let mut store = Some((engine.open)(setup)?);
     let records = Records::new(plan);

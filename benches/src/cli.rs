@@ -62,7 +62,7 @@ impl Workload {
 
     /// Whether a process of its own comes before it, whose memory nobody limits.
     pub fn is_prepared(self) -> bool {
-        self == Self::Larger
+        matches!(self, Self::Ycsb | Self::Larger)
     }
 
     /// The peers with a column of their own for the ratio, beside the best one's.

@@ -83,9 +83,11 @@ fn child(
     let mut done = (Vec::new(), None);
     if command.plan.workload.is_prepared() {
         done = figures(process(None).arg("--prepare"))?;
-        // What it wrote, the child under the limit would else find in memory.
         sync_all_disks();
-        forget_cached(&folder)?;
+        // What it wrote, the child under the limit would else find in memory.
+        if command.memory_bytes_max.is_some() {
+            forget_cached(&folder)?;
+        }
     }
     if done.1.is_none() {
         let limit = command.memory_bytes_max.map(|bytes| {

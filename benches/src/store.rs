@@ -169,6 +169,9 @@ pub struct Setup<'a> {
         expect(dead_code, reason = "only engines that map their file are told")
     )]
     pub memory_is_short: bool,
+    /// Bytes of a leaf page, in an engine where that is a choice: less than its own default where rows are read
+    /// at random, and the cache holds a small part of them.
+    pub leaf_bytes: Option<u32>,
 }
 
 /// An engine that can be put under test.

@@ -3,7 +3,7 @@
 //! What Python calls goes through here, so this is where detaching is decided.
 
 use std::mem;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -28,20 +28,32 @@ pub struct TableChoice {
 
 /// One table of a shared engine.
 pub struct Handle {
-    engine: Arc<Engine>,
-    /// The table while the handle is open. Emptied once, by whoever closes; an operation that
-    /// loaded it before goes on, and the engine waits for it or refuses it.
-    table: ArcSwapOption<Table>,
+    /// What is there while the handle is open. Emptied once, by whoever closes, so that a closed handle that
+    /// somebody keeps holds no memory and no file; an operation that loaded it before goes on, and the engine
+    /// waits for it or refuses it.
+    open: ArcSwapOption<Open>,
+    /// The database's.
+    path: PathBuf,
     /// Whether this handle may write; the engine may be open for writing all the same.
     read_only: bool,
     guard: ForkGuard,
 }
 
+struct Open {
+    engine: Arc<Engine>,
+    table: Table,
+}
+
 /// A handle's table, for the length of one operation.
-pub struct Opened(Guard<Option<Arc<Table>>>);
+pub struct Opened(Guard<Option<Arc<Open>>>);
 
 impl Opened {
-    fn table(&self) -> &Table {
+    /// The engine that the handle shares.
+    pub fn engine(&self) -> &Engine {
+        &self.open().engine
+    }
+
+    fn open(&self) -> &Open {
         self.0.as_ref().expect("checked when it was loaded")
     }
 }
@@ -51,7 +63,7 @@ impl std::ops::Deref for Opened {
 
     #[inline]
     fn deref(&self) -> &Table {
-        self.table()
+        &self.open().table
     }
 }
 
@@ -78,8 +90,8 @@ impl Handle {
             }
         };
         Ok(Self {
-            engine,
-            table: ArcSwapOption::from_pointee(table),
+            path: engine.connection.path().to_path_buf(),
+            open: ArcSwapOption::from_pointee(Open { engine, table }),
             read_only: mode == OpenMode::ReadOnly,
             guard,
         })
@@ -94,7 +106,7 @@ impl Handle {
         if self.is_foreign() {
             return Err(Refusal::Forked);
         }
-        let guard = self.table.load();
+        let guard = self.open.load();
         if guard.is_none() { Err(Refusal::Closed) } else { Ok(Opened(guard)) }
     }
 
@@ -121,12 +133,12 @@ impl Handle {
 
     /// Whether the handle was closed.
     pub fn is_closed(&self) -> bool {
-        self.table.load().is_none()
+        self.open.load().is_none()
     }
 
-    /// The engine that this handle shares.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    /// The database's path.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The value at `key`. A page in memory is read without detaching.
@@ -203,14 +215,13 @@ impl Handle {
     /// # Errors
     /// What the engine says to its last checkpoint. The handle is closed all the same.
     pub fn close(&self) -> Result<(), Refusal> {
-        let Some(table) = self.table.swap(None) else { return Ok(()) };
+        let Some(open) = self.open.swap(None) else { return Ok(()) };
         if self.is_foreign() {
             // The parent's: dropping it here might write, or unlock, in the parent's name.
-            let _parents = mem::ManuallyDrop::new(table);
+            let _parents = mem::ManuallyDrop::new(open);
             return Ok(());
         }
-        drop(table);
-        registry::release(&self.engine)
+        registry::release(&open.engine)
     }
 }
 

@@ -223,8 +223,9 @@ impl Store {
 
     /// The engine's counters, by name.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.handle.table()?;
-        let snapshot = py.detach(|| self.handle.engine().connection.stats());
+        let table = self.handle.table()?;
+        let engine = table.engine();
+        let snapshot = py.detach(|| engine.connection.stats());
         let counters = PyDict::new(py);
         for (name, count) in snapshot.named() {
             counters.set_item(name, count)?;
@@ -234,7 +235,7 @@ impl Store {
 
     fn __repr__(&self) -> String {
         let state = if self.handle.is_closed() { " closed" } else { "" };
-        format!("<Store {:?}{state}>", self.handle.engine().connection.path())
+        format!("<Store {:?}{state}>", self.handle.path())
     }
 
     fn __copy__(&self) -> PyResult<()> {

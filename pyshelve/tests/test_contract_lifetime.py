@@ -59,6 +59,24 @@ def test_some_things_succeed_after_close(path: str) -> None:
     assert repr(shelf.dict) == "<Closed Dictionary>"
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not say which files are open")
+def test_closed_shelf_that_is_kept_holds_no_file(path: str) -> None:
+    def held() -> list[str]:
+        links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
+        files = [os.readlink(link) for link in links if os.path.lexists(link)]
+        with open("/proc/self/maps") as maps:
+            return [file for file in [*files, *maps] if path in file]
+
+    shelf = rshelve.open(path)
+    shelf.update({f"{i}": "x" * 500 for i in range(1000)})
+    items = iter(shelf.items())
+    next(items)
+    assert held()
+    shelf.close()
+    assert held() == []
+    del items
+
+
 def test_close_syncs_first(path: str) -> None:
     calls = []
 

@@ -34,7 +34,9 @@ fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
     let options =
         DatabaseOptions { cache_bytes_max: setup.cache_bytes, ..DatabaseOptions::default() };
     let connection = Connection::open(setup.folder.join("rshelve"), options)?;
-    let table = connection.create_table(TABLE, &TableOptions::default())?;
+    let mut table = TableOptions::default();
+    table.leaf_bytes_max = setup.leaf_bytes.unwrap_or(table.leaf_bytes_max);
+    let table = connection.create_table(TABLE, &table)?;
     let writer = Mutex::new(connection.open_session()?);
     Ok(Box::new(Ours { connection, table, writer }))
 }

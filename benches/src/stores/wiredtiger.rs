@@ -118,15 +118,12 @@ fn open(setup: Setup<'_>) -> Outcome<Box<dyn Store>> {
          eviction=(threads_min=1,threads_max=4),eviction_dirty_target=60,eviction_dirty_trigger=80",
         setup.cache_bytes, setup.synced
     ))?;
+    let leaf = setup.leaf_bytes.map_or_else(String::new, |bytes| format!(",leaf_page_max={bytes}"));
+    let table = CString::new(format!("key_format=u,value_format=u{leaf}"))?;
     let mut connection = null_mut();
     // SAFETY: the strings are terminated and outlive the call; the library fills the pointer.
     check(unsafe {
-        bench_open(
-            home.as_ptr(),
-            config.as_ptr(),
-            c"key_format=u,value_format=u".as_ptr(),
-            &raw mut connection,
-        )
+        bench_open(home.as_ptr(), config.as_ptr(), table.as_ptr(), &raw mut connection)
     })?;
     let connection = NonNull::new(connection).ok_or("wiredtiger gave no connection")?;
     Ok(Box::new(WiredTiger { connection, writer: Mutex::new(None) }))

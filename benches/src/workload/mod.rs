@@ -23,6 +23,9 @@ use crate::measure::Figure;
 use crate::store::{Client, Engine, Outcome, Setup, Store};
 use crate::stores;
 
+/// Leaves of so many bytes where a miss, which is most reads, reads one for a row of a kibibyte.
+const LEAF_BYTES_OUTGROWN: u32 = 8 << 10;
+
 /// Runs the plan's workload on the engine called `name`: what comes before it alone where `prepares`.
 ///
 /// # Errors
@@ -31,11 +34,11 @@ pub fn run(name: &str, plan: &Plan, prepares: bool, limit: Option<&Limit>) -> Ou
     let engines = stores::engines();
     let engine = engines.iter().find(|engine| engine.name == name);
     let engine = *engine.ok_or_else(|| format!("this build has no engine {name}"))?;
-    let bench = Bench { engine, plan, rows: Rows { seed: plan.seed } };
-    if prepares {
-        return larger::prepare(&bench);
-    }
+    let memory_is_short = limit.is_some() || plan.workload == Workload::Larger;
+    let bench = Bench { engine, plan, rows: Rows { seed: plan.seed }, memory_is_short };
     match plan.workload {
+        Workload::Ycsb if prepares => return ycsb::prepare(&bench),
+        Workload::Larger if prepares => return larger::prepare(&bench),
         Workload::Table => table::run(&bench)?,
         Workload::Basics => basics::run(&bench)?,
         Workload::Ycsb => ycsb::run(&bench)?,
@@ -54,6 +57,8 @@ struct Bench<'p> {
     engine: Engine,
     plan: &'p Plan,
     rows: Rows,
+    /// Whether it is to hold much less than the rows, page cache included.
+    memory_is_short: bool,
 }
 
 impl Bench<'_> {
@@ -67,8 +72,10 @@ impl Bench<'_> {
     fn open(&self, folder: &Path, cache_bytes: u64) -> Outcome<Box<dyn Store>> {
         let workload = self.plan.workload;
         let synced = [Workload::Table, Workload::Group].contains(&workload);
-        let memory_is_short = workload == Workload::Larger;
-        (self.engine.open)(Setup { folder, cache_bytes, synced, memory_is_short })
+        let memory_is_short = self.memory_is_short;
+        let outgrown = [Workload::Ycsb, Workload::Larger].contains(&workload);
+        let leaf_bytes = outgrown.then_some(LEAF_BYTES_OUTGROWN);
+        (self.engine.open)(Setup { folder, cache_bytes, synced, memory_is_short, leaf_bytes })
     }
 }
 
