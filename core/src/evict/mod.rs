@@ -119,7 +119,10 @@ fn evict_clean(tree: &Tree, pin: &PinnedLeaf) -> bool {
 
 /// Makes a dirty leaf ready to be written, if nobody needs more than its image would say.
 fn prepare(tree: &Tree, pin: PinnedLeaf) -> Result<Option<LeafWriteBack>> {
-    let Some(low) = pin.leaf().map(|leaf| leaf.range().low.clone()) else { return Ok(None) };
+    let Some(leaf) = pin.leaf() else { return Ok(None) };
+    let low = leaf.range().low.clone();
+    // What cannot leave is looked at in vain otherwise, round after round.
+    leaf.heat_up();
     match tree.prepare_leaf(pin, Writer::Eviction, true)? {
         Prepared::Ready(write_back) => return Ok(Some(write_back)),
         Prepared::Changed => {}

@@ -313,6 +313,12 @@ impl Leaf {
         }
     }
 
+    /// Somebody tries to write it out. If that cannot be, it is tried again when the clock has gone round some
+    /// times, not each time.
+    pub fn heat_up(&self) {
+        self.heat.store(HEAT_MAX, Ordering::Relaxed);
+    }
+
     /// Asks the processor for what [`cool`](Self::cool) looks at. The leaf may be gone meanwhile.
     #[inline]
     pub(super) fn prefetch_heat(leaf: NonNull<Self>) {
