@@ -46,7 +46,9 @@ impl Ahead {
         self.announce(tree, target, way);
         let start = Instant::now();
         tree.find_leaf(target, pin)?;
-        if self.wanted == 0 && start.elapsed() >= DISK_TAKES {
+        // A checker of schedules repeats a run step by step; what a clock says is not repeated.
+        let is_timed = !cfg!(any(loom, shuttle));
+        if is_timed && self.wanted == 0 && start.elapsed() >= DISK_TAKES {
             self.wanted = LEAVES_FIRST;
             self.announce(tree, target, way);
         }
