@@ -3,16 +3,26 @@
 use smallvec::SmallVec;
 
 use super::Tree;
-use crate::page::{Index, PageRef, PinnedLeaf, State};
+use crate::memory::Sparse;
+use crate::page::{Index, Leaf, PageRef, PinnedLeaf, State};
 use crate::sync::epoch;
 
 /// How many references are looked at before the leaves that they name.
 const REFERENCES_AT_ONCE: usize = 16;
 
+/// Which leaves a step of the clock looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that were not used lately.
+    Cold,
+    /// Those of which anything lies in such spans of page memory, so that the spans become free.
+    In(Sparse),
+}
+
 /// What one step of the clock found.
 #[derive(Default)]
 pub struct Swept {
-    /// Leaves that were not used lately.
+    /// Leaves of the kind that was looked for.
     pub cold: Vec<PinnedLeaf>,
     /// The level of an internal page on the way to the key that the step began at, if nothing below
     /// that page is in memory.
@@ -24,8 +34,9 @@ pub struct Swept {
 impl Tree {
     /// Looks at the leaves in memory from `from` on, within one internal page; stops when `cold_max`
     /// cold ones are found, or cold ones of `bytes_max` bytes.
-    pub fn sweep(&self, from: &[u8], cold_max: usize, bytes_max: u64) -> Swept {
+    pub fn sweep(&self, from: &[u8], which: Which, cold_max: usize, bytes_max: u64) -> Swept {
         let mut swept = Swept::default();
+        let most = (which, cold_max, bytes_max);
         let guard = epoch::pin();
         let mut reference: &PageRef = &self.root;
         while let State::Index(index) = reference.state(&guard) {
@@ -38,7 +49,7 @@ impl Tree {
             }
             let mut next = first + 1;
             if reference.level() == 1 {
-                next = self.sweep_leaves(index, first, (cold_max, bytes_max), &mut swept.cold);
+                next = self.sweep_leaves(index, first, most, &mut swept.cold);
             }
             if next < index.child_count() {
                 let mut separator = Vec::new();
@@ -50,7 +61,7 @@ impl Tree {
             }
             reference = index.child(first);
         }
-        self.consider(reference, &mut self.shared.new_pin(), &mut swept.cold);
+        self.consider(reference, which, &mut self.shared.new_pin(), &mut swept.cold);
         swept
     }
 
@@ -60,7 +71,7 @@ impl Tree {
         &self,
         index: &Index,
         first: usize,
-        (cold_max, bytes_max): (usize, u64),
+        (which, cold_max, bytes_max): (Which, usize, u64),
         cold: &mut Vec<PinnedLeaf>,
     ) -> usize {
         let (mut next, mut bytes) = (first, 0);
@@ -71,7 +82,7 @@ impl Tree {
             let here: SmallVec<[usize; REFERENCES_AT_ONCE]> =
                 some.clone().filter(|slot| index.child(*slot).foresees_leaf()).collect();
             for slot in here {
-                bytes += self.consider(index.child(slot), &mut pin, cold);
+                bytes += self.consider(index.child(slot), which, &mut pin, cold);
                 if cold.len() >= cold_max || bytes >= bytes_max {
                     return slot + 1;
                 }
@@ -81,17 +92,23 @@ impl Tree {
         next
     }
 
-    /// Counts a leaf's heat down, and notes it when it is cold; returns the bytes of one noted.
+    /// Notes a leaf if it is one of `which`, and counts its heat down to find out that it is cold; returns the bytes of
+    /// one noted.
     fn consider(
         &self,
         reference: &PageRef,
+        which: Which,
         pin: &mut PinnedLeaf,
         cold: &mut Vec<PinnedLeaf>,
     ) -> u64 {
         if !pin.pin(reference) {
             return 0;
         }
-        let Some(leaf) = pin.leaf().filter(|leaf| leaf.cool()) else { return 0 };
+        let is_it = |leaf: &&Leaf| match which {
+            Which::Cold => leaf.cool(),
+            Which::In(sparse) => leaf.lies_in(sparse),
+        };
+        let Some(leaf) = pin.leaf().filter(is_it) else { return 0 };
         let bytes = leaf.charged_bytes();
         cold.push(std::mem::replace(pin, self.shared.new_pin()));
         bytes

@@ -84,7 +84,8 @@ impl LeafWriteBack {
 }
 
 impl Tree {
-    /// Prepares the pinned leaf for the disk; folds it first where that helps and `may_fold`.
+    /// Prepares the pinned leaf for the disk; folds it first if it can be written whole then, and `may_fold`. Without
+    /// that, folding it would only move to other memory what has to stay.
     ///
     /// # Errors
     /// When space of dropped values cannot be freed: the file is damaged.
@@ -103,12 +104,13 @@ impl Tree {
         let serial = home.home().serial;
         let changes = leaf.changes();
         let low = leaf.range().low.clone();
-        let is_settled = leaf.cells_settled(self.shared.transactions.oldest())
-            || (is_left_out!(EvictionWritesAll) && matches!(writer, Writer::Eviction));
+        let oldest = self.shared.transactions.oldest();
+        let writes_all = is_left_out!(EvictionWritesAll) && matches!(writer, Writer::Eviction);
+        let is_settled = leaf.cells_settled(oldest) || writes_all;
         let is_whole = leaf.is_unchanged() && is_settled;
         let (other_image, rows) = if is_whole {
             (None, leaf.image().len() as u64)
-        } else if may_fold && !leaf.is_unchanged() {
+        } else if may_fold && is_settled && (leaf.changes_settled(oldest) || writes_all) {
             self.rebuild(latched)?;
             return Ok(Prepared::Changed);
         } else if let Writer::Checkpoint { snapshot, .. } = writer {

@@ -120,25 +120,26 @@ impl Cache {
         (self.bytes_max() / 64).clamp(BATCH_BYTES_LEAST, BATCH_BYTES_MOST)
     }
 
-    /// The bytes that stay until somebody evicts them: without what is leaving anyway. Spare room in page memory
-    /// counts where there is much of it, and then as a sixth of the target at most. A page that leaves makes room for the
-    /// next one, but the span that it lay in is free only when all others are gone from there: if all spare room
-    /// counted, eviction would make more of it, and go on until most of the memory is that.
+    /// The bytes that stay until somebody evicts them: without what is leaving anyway, and without spare room
+    /// in page memory, as far as the cache is not full for its sake.
     fn bytes_staying(&self) -> u64 {
         let target = self.target_bytes.load(Ordering::Relaxed);
         let uncounted = self.full_above().saturating_sub(target + self.batch_bytes());
-        let slack = self.slack_bytes().saturating_sub(uncounted).min(target / 6);
-        let used = self.bytes_used.load(Ordering::Relaxed) + slack;
-        // Another thread may free something between the loads.
+        self.pages_staying() + self.slack_bytes().saturating_sub(uncounted)
+    }
+
+    /// The same without any spare room.
+    fn pages_staying(&self) -> u64 {
+        // Another thread may free something between the two loads.
+        let used = self.bytes_used.load(Ordering::Relaxed);
         used.saturating_sub(self.bytes_leaving.load(Ordering::Relaxed))
     }
 
-    /// What of `bytes` and the spare room beside them a thread waits for that adds to it. So much of the spare
-    /// room counts that there is somebody to wait for: whatever is not above the target is not full.
-    fn bytes_filled(&self, bytes: u64) -> u64 {
-        let target = self.target_bytes.load(Ordering::Relaxed);
-        let counted = self.full_above().saturating_sub(target - target / 6 + self.batch_bytes());
-        bytes + self.slack_bytes().min(counted)
+    /// Whether what stays is not too much, and only the spare room beside it is. A page that leaves makes room for the
+    /// next one, but the span that it lay in is free only when all others are gone from there: to evict
+    /// pages from anywhere makes more spare room, and more, until most of the memory is that.
+    pub fn is_scattered(&self) -> bool {
+        self.wants_eviction() && self.pages_staying() <= self.target_bytes.load(Ordering::Relaxed)
     }
 
     /// Above so many bytes a thread waits before it adds to them. What threads add that did not
@@ -151,11 +152,11 @@ impl Cache {
     /// How full it is.
     #[inline]
     pub fn pressure(&self) -> Pressure {
-        let charged = self.bytes_used.load(Ordering::Relaxed);
-        if charged + self.slack_bytes() <= self.target_bytes.load(Ordering::Relaxed) {
-            // Before all else, for the sake of caches with room to spare.
+        let used = self.bytes_used();
+        if used <= self.target_bytes.load(Ordering::Relaxed) {
+            // Before the second load, for the sake of caches with room to spare.
             Pressure::None
-        } else if self.bytes_filled(charged) > self.full_above() {
+        } else if used > self.full_above() {
             Pressure::Full
         } else if self.bytes_staying() > self.trigger_bytes.load(Ordering::Relaxed) {
             Pressure::Help
@@ -196,8 +197,7 @@ impl Cache {
     /// Whether it is full only until what is leaving is gone.
     pub fn is_emptying(&self) -> bool {
         let leaving = self.bytes_leaving.load(Ordering::Relaxed);
-        let charged = self.bytes_used.load(Ordering::Relaxed);
-        self.bytes_filled(charged.saturating_sub(leaving)) <= self.full_above()
+        self.bytes_used().saturating_sub(leaving) <= self.full_above()
     }
 
     /// Sleeps until the cache is no longer full, or `time` has passed; true when there is room.
@@ -206,7 +206,7 @@ impl Cache {
         // Relaxed: the exchange on the sum, below, publishes it.
         self.waiters.fetch_add(1, Ordering::Relaxed);
         let mut guard = self.room_lock.lock();
-        while self.bytes_filled_or_announced() > self.full_above() {
+        while self.bytes_used_or_announced() > self.full_above() {
             let left = time.saturating_sub(start.elapsed());
             if left.is_zero() {
                 break;
@@ -220,14 +220,14 @@ impl Cache {
 
     /// The bytes it holds, asked by a waiter that has counted itself: a release that lowers the sum
     /// later than this sees the waiter.
-    fn bytes_filled_or_announced(&self) -> u64 {
+    fn bytes_used_or_announced(&self) -> u64 {
         if is_left_out!(WaiterLooksWithoutExchange) {
-            return self.bytes_filled(self.bytes_used.load(Ordering::SeqCst));
+            return self.bytes_used.load(Ordering::SeqCst) + self.slack_bytes();
         }
         // Release, and a read-modify-write of the very sum: either the release's came first, and
         // this returns the lowered sum, or it comes later and acquires what we released.
         // What lay in page memory went back there before that, so the slack is of this sum or later.
-        self.bytes_filled(self.bytes_used.fetch_add(0, Ordering::AcqRel))
+        self.bytes_used.fetch_add(0, Ordering::AcqRel) + self.slack_bytes()
     }
 
     fn charge(&self, bytes: u64) {
@@ -235,7 +235,7 @@ impl Cache {
     }
 
     fn release(&self, bytes: u64) {
-        // AcqRel: pairs with the waiter's exchange in `bytes_filled_or_announced`.
+        // AcqRel: pairs with the waiter's exchange in `bytes_used_or_announced`.
         let before = self.bytes_used.fetch_sub(bytes, Ordering::AcqRel);
         debug_assert!(before >= bytes, "released {bytes} of {before} charged bytes");
         if self.waiters.load(Ordering::Relaxed) > 0 {
@@ -350,28 +350,28 @@ mod tests {
         assert_eq!(cache.pressure(), Pressure::None);
     }
 
-    /// Pages that come and go leave spare room in page memory. As much of it as there is to the mark where
-    /// threads wait asks for no eviction; all of it asks for a sixth of the target, and nobody waits for that.
+    /// Pages that come and go leave spare room in page memory. It counts as used, and asks for eviction before
+    /// anybody waits for it, but not of just any page.
     #[test]
-    fn spare_room_asks_for_little_eviction() {
+    fn spare_room_counts_and_is_told_from_pages() {
         let cache = Arc::new(Cache::new(64 << 20));
         let Some(memory) = cache.memory() else { return };
-        let block_bytes: usize = 16 << 10;
         let blocks: Vec<_> =
-            (0..4000).map(|_| crate::memory::Block::new(Some(memory), block_bytes)).collect();
+            (0..4000).map(|_| crate::memory::Block::new(Some(memory), 16 << 10)).collect();
         assert!(cache.slack_bytes() < 1 << 20, "{}", cache.slack_bytes());
         // All but one in two are free again, and none of their spans.
         let kept: Vec<_> = blocks.into_iter().step_by(2).collect();
         let slack = cache.slack_bytes();
         assert!(slack > 24 << 20, "{slack}");
-        let charge = Charge::new(&cache, (cache.bytes_max() / 100 * 66) - (1 << 20));
-        assert!(cache.bytes_used() > cache.bytes_max() / 100 * 95);
-        assert!(!cache.wants_eviction() && cache.pressure() == Pressure::None);
-        charge.grow(2 << 20);
-        assert!(cache.wants_eviction() && cache.pressure() < Pressure::Full);
-        charge.grow(cache.bytes_max() / 3);
+        let charge = Charge::new(&cache, cache.full_above() - cache.batch_bytes() - slack - 4096);
+        assert!(!cache.wants_eviction() && !cache.is_scattered());
+        charge.grow(64 << 10);
+        assert!(cache.is_scattered() && cache.pressure() < Pressure::Full);
+        charge.grow(cache.batch_bytes());
         assert_eq!(cache.pressure(), Pressure::Full);
         drop(kept);
+        charge.grow(cache.bytes_max() / 2);
+        assert!(cache.wants_eviction() && !cache.is_scattered(), "there are too many pages");
     }
 
     #[test]

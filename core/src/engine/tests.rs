@@ -163,6 +163,40 @@ fn rows_of_two_threads_outlive_eviction_and_a_close() {
     }
 }
 
+/// Eviction builds a changed leaf again, and what it becomes leaves memory: all of it, or nothing is built.
+#[test]
+fn leaf_that_is_built_again_for_eviction_leaves() {
+    let engine = open(&MemoryStorage::new(), OpenMode::Create);
+    let small = TableOptions { leaf_bytes_max: 4 << 10, ..TableOptions::default() };
+    let table = engine.create_table("main", &small).expect("it is created");
+    let mut writer = engine.session().expect("a session opens");
+    let mut put = |keys: std::ops::Range<u32>| {
+        for key in keys {
+            writer.put(&table, &key.to_be_bytes(), &[7; 500]).expect("it is stored");
+        }
+    };
+    put(0..6);
+    engine.checkpoint().expect("a checkpoint");
+    let mut reader = engine.session().expect("a session opens");
+    reader.begin().expect("it begins");
+    reader.get(&table, b"", |_| ()).expect("it has its snapshot");
+    put(6..9);
+    let counted = || engine.stats();
+    let before = counted();
+    let round = || {
+        while !engine.inner.evict_step().expect("a step of eviction").went_round {}
+    };
+    (0..20).for_each(|_| round());
+    assert_eq!(counted().pages_rebuilt, before.pages_rebuilt, "it has to stay");
+    reader.rollback().expect("it ends");
+    while counted().pages_written_by_eviction == before.pages_written_by_eviction {
+        round();
+    }
+    let after = counted();
+    assert_eq!(after.pages_split - before.pages_split, 1);
+    assert_eq!(after.pages_written_by_eviction - before.pages_written_by_eviction, 2);
+}
+
 fn changes(keys: impl Iterator<Item = u32>, value: u8) -> Vec<([u8; 4], Option<[u8; 1]>)> {
     keys.map(|key| (key.to_be_bytes(), Some([value]))).collect()
 }

@@ -5,7 +5,8 @@
 //! cold, so that what is used once does not push out what is used again and again (the idea is that of SIEVE,
 //! Zhang and others, 2024). Clean
 //! leaves are dropped; dirty ones are folded and written first, several in one write. A leaf that holds a
-//! version which some snapshot or a rollback still needs stays. Internal pages leave when nothing
+//! version which some snapshot or a rollback still needs stays. Where pages are not too many, but scattered over
+//! more memory than they need, those leave that lie in nearly empty stretches of it. Internal pages leave when nothing
 //! below them is in memory.
 //!
 //! Who calls it, and when, is the engine's business.
@@ -13,7 +14,9 @@
 
 use crate::base::error::Result;
 use crate::block::NewBlock;
-use crate::btree::{LeafWriteBack, Prepared, Swept, Target, Tree, Writer};
+use crate::btree::{LeafWriteBack, Prepared, Swept, Target, Tree, Which, Writer};
+use crate::cache::Cache;
+use crate::memory::Sparse;
 use crate::page::PinnedLeaf;
 use crate::sync::{Arc, Mutex};
 
@@ -23,7 +26,7 @@ const BATCH_LEAVES: usize = 16;
 /// The hand of the clock.
 #[derive(Debug, Default)]
 pub struct Clock {
-    /// Lock order: nothing is locked under it but the epoch.
+    /// Lock order: nothing is waited for under it but the epoch and, for a moment, a class of page memory.
     hand: Mutex<Hand>,
 }
 
@@ -31,6 +34,21 @@ pub struct Clock {
 struct Hand {
     tree: usize,
     key: Vec<u8>,
+    /// Whether anything left memory since the hand was last at the end.
+    has_evicted: bool,
+    /// In how many rounds, one after the other, nothing did.
+    rounds_in_vain: usize,
+}
+
+impl Hand {
+    /// Which leaves a step looks for.
+    fn which(&self, cache: &Cache) -> Which {
+        match self.rounds_in_vain {
+            0 if cache.is_scattered() => Which::In(Sparse::Emptiest),
+            1 if cache.is_scattered() => Which::In(Sparse::Quarter),
+            _ => Which::Cold,
+        }
+    }
 }
 
 /// What one step of the clock did.
@@ -57,7 +75,12 @@ impl Clock {
         }
         tree.shared().stats.pages_evicted.add(evicted as u64);
         if evicted > 0 {
+            self.hand.lock().has_evicted = true;
             tree.shared().hazards.reclaim();
+        }
+        let cache = &tree.shared().cache;
+        if went_round && cache.is_scattered() {
+            cache.memory().inspect(|memory| memory.give_back_spares());
         }
         Ok(Step { evicted, went_round })
     }
@@ -67,8 +90,8 @@ impl Clock {
         let number = if hand.tree < trees.len() { hand.tree } else { 0 };
         let tree = Arc::clone(trees.get(number)?);
         let from = std::mem::take(&mut hand.key);
-        let batch_bytes = tree.shared().cache.batch_bytes();
-        let mut swept = tree.sweep(&from, BATCH_LEAVES, batch_bytes);
+        let cache = &tree.shared().cache;
+        let mut swept = tree.sweep(&from, hand.which(cache), BATCH_LEAVES, cache.batch_bytes());
         hand.tree = number;
         let mut went_round = false;
         match swept.next.take() {
@@ -76,6 +99,10 @@ impl Clock {
             None => {
                 hand.tree = (number + 1) % trees.len();
                 went_round = hand.tree == 0;
+                if went_round {
+                    let has_evicted = std::mem::take(&mut hand.has_evicted);
+                    hand.rounds_in_vain = if has_evicted { 0 } else { hand.rounds_in_vain + 1 };
+                }
             }
         }
         Some((tree, from, swept, went_round))
@@ -89,8 +116,8 @@ fn evict_leaves(tree: &Tree, cold: Vec<PinnedLeaf>) -> Result<usize> {
     for pin in cold {
         if evict_clean(tree, &pin) {
             evicted += 1;
-        } else if let Some(write_back) = prepare(tree, pin)? {
-            ready.push(write_back);
+        } else {
+            prepare(tree, pin, &mut ready)?;
         }
     }
     if ready.is_empty() {
@@ -117,25 +144,35 @@ fn evict_clean(tree: &Tree, pin: &PinnedLeaf) -> bool {
     true
 }
 
-/// Makes a dirty leaf ready to be written, if nobody needs more than its image would say.
-fn prepare(tree: &Tree, pin: PinnedLeaf) -> Result<Option<LeafWriteBack>> {
-    let Some(leaf) = pin.leaf() else { return Ok(None) };
-    let low = leaf.range().low.clone();
+/// Makes a dirty leaf ready to be written, if nobody needs more than its image would say. Where it has to be built
+/// again first and becomes several, all of them: else what is in memory would become more.
+fn prepare(tree: &Tree, pin: PinnedLeaf, ready: &mut Vec<LeafWriteBack>) -> Result<()> {
+    let Some(leaf) = pin.leaf() else { return Ok(()) };
+    let (mut low, high) = (leaf.range().low.clone(), leaf.range().high.clone());
     // What cannot leave is looked at in vain otherwise, round after round.
     leaf.heat_up();
     match tree.prepare_leaf(pin, Writer::Eviction, true)? {
-        Prepared::Ready(write_back) => return Ok(Some(write_back)),
+        Prepared::Ready(write_back) => {
+            ready.push(write_back);
+            return Ok(());
+        }
         Prepared::Changed => {}
-        Prepared::Held | Prepared::Clean => return Ok(None),
+        Prepared::Held | Prepared::Clean => return Ok(()),
     }
-    let mut folded = tree.shared().new_pin();
-    if !tree.find_leaf_in_cache(Target::At(&low), &mut folded) {
-        return Ok(None);
+    loop {
+        let mut folded = tree.shared().new_pin();
+        if !tree.find_leaf_in_cache(Target::At(&low), &mut folded) {
+            return Ok(());
+        }
+        let next = folded.leaf().and_then(|leaf| leaf.range().high.clone());
+        if let Prepared::Ready(write_back) = tree.prepare_leaf(folded, Writer::Eviction, false)? {
+            ready.push(write_back);
+        }
+        match next {
+            Some(next) if high.as_ref().is_none_or(|high| next < *high) => low = next,
+            _ => return Ok(()),
+        }
     }
-    Ok(match tree.prepare_leaf(folded, Writer::Eviction, false)? {
-        Prepared::Ready(write_back) => Some(write_back),
-        _ => None,
-    })
 }
 
 /// Writes prepared leaves with as few calls as may be. A leaf without rows has no address.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::guess::Guess;
 use super::key::{HEAD_BYTES, KeyRest};
 use super::layout::{PREFIX_AT, PageKind, RawCell, Tag, offset_bytes};
-use crate::memory::{PageBytes, PageMemory};
+use crate::memory::{PageBytes, PageMemory, Sparse};
 use crate::sync::Arc;
 
 /// A page image in its block's buffer, immutable and known to be whole: no accessor can leave
@@ -65,6 +65,11 @@ impl PageImage {
     #[inline]
     pub fn bytes_len(&self) -> usize {
         self.bytes.footprint()
+    }
+
+    /// Whether it lies in a span of page memory that is worth emptying.
+    pub fn lies_in(&self, sparse: Sparse) -> bool {
+        self.bytes.lie_in(sparse)
     }
 
     /// The whole buffer, the block's header included.

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ptr::NonNull;
 
-use super::{Block, PageMemory};
+use super::{Block, PageMemory, Sparse};
 use crate::sync::Arc;
 
 /// The sizes of the first block, and of those that follow: small, because there is an arena to each leaf, and
@@ -40,6 +40,11 @@ impl Arena {
     /// The bytes that its blocks take.
     pub fn allocated_bytes(&self) -> usize {
         self.allocated_bytes.get()
+    }
+
+    /// Whether any of its blocks lies in a span of page memory that is worth emptying.
+    pub fn lies_in(&self, sparse: Sparse) -> bool {
+        self.blocks.borrow().iter().any(|block| block.lies_in(sparse))
     }
 
     /// Puts `value` into it. It is never dropped.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-use super::PageMemory;
+use super::{PageMemory, Sparse};
 use crate::sync::Arc;
 
 /// How blocks from the global allocator are aligned; those of a [`PageMemory`] are more.
@@ -43,6 +43,11 @@ impl Block {
     /// Its first byte, aligned to 16.
     pub fn start(&self) -> NonNull<u8> {
         self.start
+    }
+
+    /// Whether it lies in a span of page memory that is worth emptying.
+    pub fn lies_in(&self, sparse: Sparse) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.is_sparse_at(self.start, self.len, sparse))
     }
 
     /// The bytes that it takes, all of which may be used.
@@ -120,6 +125,11 @@ impl PageBytes {
     /// The same bytes in `memory`, if there is one and they are not there yet.
     pub fn moved_to(self, memory: Option<&Arc<PageMemory>>) -> Self {
         if memory.is_none() || self.memory.is_some() { self } else { Self::copy_of(&self, memory) }
+    }
+
+    /// Whether they lie in a span of page memory that is worth emptying.
+    pub fn lie_in(&self, sparse: Sparse) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.is_sparse_at(self.start, self.len, sparse))
     }
 
     /// What they take in memory.

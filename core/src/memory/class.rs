@@ -53,16 +53,20 @@ pub(super) struct Class {
     spans: Vec<Span>,
     /// Places in `spans` that no span has.
     vacant: Vec<u32>,
-    /// The places of the spans with free blocks, by how many those are: see [`shelf`].
+    /// The places of the spans with free blocks, by how many those are: see [`shelf`](Self::shelf).
     open: [Vec<u32>; SHELVES],
 }
 
 /// How many shelves there are for spans with free blocks.
-const SHELVES: usize = (SPAN_BYTES / SMALLEST_BYTES).ilog2() as usize + 1;
+const SHELVES: usize = 8;
 
-/// Where a span with so many free blocks is: 1, 2, 3 and 4, 5 to 8, and so on; nowhere if it has none.
-fn shelf(free_count: u32) -> Option<usize> {
-    (free_count > 0).then(|| free_count.next_power_of_two().ilog2() as usize)
+/// Which spans are worth emptying, so that they become free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sparse {
+    /// The emptiest ones of each class, if a quarter of them is free.
+    Emptiest,
+    /// All of which a quarter is free.
+    Quarter,
 }
 
 impl Class {
@@ -79,6 +83,11 @@ impl Class {
         SPAN_BYTES / self.block_bytes
     }
 
+    /// Where a span with so many free blocks is, by eighths; nowhere if it has none.
+    fn shelf(&self, free_count: u32) -> Option<usize> {
+        (free_count as usize * SHELVES).div_ceil(self.per_span()).checked_sub(1)
+    }
+
     /// The offset in the region of a block, which is live then. It comes from one of the fullest spans, so that
     /// the emptiest ones become free in time: cache pages come and go at random, and taken from anywhere, blocks
     /// would leave each span half empty for good.
@@ -92,6 +101,14 @@ impl Class {
         let free_count = span.free_count - 1;
         self.set_free_count(place, free_count);
         Some(offset)
+    }
+
+    /// Whether the span at this place is worth emptying.
+    pub(super) fn is_sparse(&self, place: u32, sparse: Sparse) -> bool {
+        let free_count = self.spans[place as usize].free_count;
+        let is_emptiest =
+            || self.shelf(free_count) == self.open.iter().rposition(|shelf| !shelf.is_empty());
+        free_count as usize * 4 >= self.per_span() && (sparse == Sparse::Quarter || is_emptiest())
     }
 
     /// Takes a span into use, all of whose blocks are free; returns its place.
@@ -138,8 +155,8 @@ impl Class {
     /// Notes how many blocks of a span are free; with none it is not found any more.
     fn set_free_count(&mut self, place: u32, count: u32) {
         let span = &mut self.spans[place as usize];
-        let (before, after) = (shelf(span.free_count), shelf(count));
-        span.free_count = count;
+        let before = std::mem::replace(&mut span.free_count, count);
+        let (before, after) = (self.shelf(before), self.shelf(count));
         if before == after {
             return;
         }

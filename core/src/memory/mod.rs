@@ -32,6 +32,7 @@ mod tests;
 
 pub use arena::Arena;
 pub use block::{Block, PageBuffer, PageBytes};
+pub use class::Sparse;
 pub use owned::Owned;
 
 use std::ptr::NonNull;
@@ -114,6 +115,14 @@ impl PageMemory {
     pub fn resize(&self, cache_bytes_max: u64) {
         let is_small = cache_bytes_max < CACHE_BYTES_LEAST;
         self.closed.store(is_small, Ordering::Relaxed);
+        self.give_back_spares();
+        let warm_max = if is_small { 0 } else { spans::warm_max(cache_bytes_max) };
+        let surplus = self.spans.lock().keep_warm(warm_max);
+        surplus.into_iter().for_each(|span| self.give_to_system(span));
+    }
+
+    /// Gives back what threads keep at hand: a single block keeps all of its span from becoming free.
+    pub fn give_back_spares(&self) {
         for spares in self.spares.iter() {
             let mut spares = spares.lock();
             for number in 0..CLASSES {
@@ -121,9 +130,6 @@ impl PageMemory {
                 self.give_back_to_class(number, blocks);
             }
         }
-        let warm_max = if is_small { 0 } else { spans::warm_max(cache_bytes_max) };
-        let surplus = self.spans.lock().keep_warm(warm_max);
-        surplus.into_iter().for_each(|span| self.give_to_system(span));
     }
 
     /// What is resident here beside what was handed out, in bytes, to half a megabyte.
@@ -167,6 +173,14 @@ impl PageMemory {
             self.places[span as usize].store(place, Ordering::Relaxed);
             class.take()
         })
+    }
+
+    /// Whether a block of `len` bytes that is alive lies here, in a span that is worth emptying.
+    pub fn is_sparse_at(&self, start: NonNull<u8>, len: usize, sparse: Sparse) -> bool {
+        let Some(number) = class_of(len).filter(|_| self.holds(start)) else { return false };
+        let span = self.region.offset_of(start) / SPAN_BYTES;
+        let class = self.classes[number].lock();
+        class.is_sparse(self.places[span].load(Ordering::Relaxed), sparse)
     }
 
     /// Whether the block at `start` lies here.

@@ -54,6 +54,40 @@ fn blocks_come_from_the_fullest_span() {
 }
 
 #[test]
+fn sparse_spans_are_worth_emptying() {
+    let memory = memory(8);
+    let len = SPAN_BYTES / 8;
+    let mut spans: Vec<Vec<Block>> =
+        (0..4).map(|_| (0..8).map(|_| Block::new(Some(&memory), len)).collect()).collect();
+    let is_sparse = |spans: &[Vec<Block>], sparse| -> Vec<bool> {
+        spans.iter().map(|blocks| blocks[0].lies_in(sparse)).collect()
+    };
+    // One block, two, and six are free; of the last span none.
+    for (blocks, kept) in spans.iter_mut().zip([7, 6, 2]) {
+        blocks.truncate(kept);
+    }
+    memory.give_back_spares();
+    assert_eq!(is_sparse(&spans, Sparse::Quarter), [false, true, true, false]);
+    assert_eq!(is_sparse(&spans, Sparse::Emptiest), [false, false, true, false]);
+    spans.remove(2);
+    memory.give_back_spares();
+    assert_eq!(is_sparse(&spans, Sparse::Emptiest), [false, true, false]);
+    assert!(!Block::new(None, len).lies_in(Sparse::Quarter), "it lies elsewhere");
+}
+
+/// Of many classes a few blocks each were used: what the thread keeps at hand must not hold a span of each.
+#[test]
+fn what_is_kept_at_hand_goes_back() {
+    let memory = memory(512);
+    drop(
+        (0..CLASSES).map(|class| Block::new(Some(&memory), block_bytes(class))).collect::<Vec<_>>(),
+    );
+    assert_eq!(slack_bytes(&memory), (CLASSES * SPAN_BYTES) as i64);
+    memory.give_back_spares();
+    assert_eq!(slack_bytes(&memory), (spans::warm_max(0) * SPAN_BYTES) as i64);
+}
+
+#[test]
 fn small_caches_lie_elsewhere() {
     assert!(PageMemory::reserve(CACHE_BYTES_LEAST - 1).is_none());
 }

@@ -19,7 +19,7 @@ use super::view::{Verdict, View};
 use crate::base::ids::TxnId;
 use crate::cache::{Cache, Charge};
 use crate::format::{Cell, PageImage, Tag, common_prefix, key_head};
-use crate::memory::{Arena, Owned, PageMemory};
+use crate::memory::{Arena, Owned, PageMemory, Sparse};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use crate::sync::life::{Life, Mortal};
 use crate::sync::{Arc, Mutex};
@@ -235,6 +235,14 @@ impl Leaf {
         self.charge.bytes()
     }
 
+    /// Whether anything of it lies in a span of page memory that is worth emptying.
+    pub fn lies_in(&self, sparse: Sparse) -> bool {
+        let Some(memory) = self.charge.cache().memory() else { return false };
+        memory.is_sparse_at(NonNull::from(self).cast(), size_of::<Self>(), sparse)
+            || self.image.lies_in(sparse)
+            || self.writer.try_lock().is_some_and(|writer| writer.arena.lies_in(sparse))
+    }
+
     /// Nothing leads to it any more: it is freed when nobody stands on it. Returns its bytes.
     pub(super) fn leave(&self) -> u64 {
         self.charge.leave();
@@ -250,6 +258,17 @@ impl Leaf {
     /// Whether every cell of the image is older than `oldest`, so that every snapshot sees it.
     pub fn cells_settled(&self, oldest: TxnId) -> bool {
         self.cell_txns.as_ref().is_none_or(|txns| txns.iter().all(|txn| *txn < oldest))
+    }
+
+    /// Whether every snapshot sees the newest version of each key that changed since the image. The caller holds the
+    /// latch.
+    pub fn changes_settled(&self, oldest: TxnId) -> bool {
+        (0..self.delta.len()).filter_map(|index| self.delta.entry(index)).all(|entry| {
+            let mut versions = std::iter::successors(Some(entry.newest()), |update| update.older());
+            versions
+                .find(|update| update.txn() != TxnId::ABORTED)
+                .is_none_or(|newest| newest.txn() < oldest)
+        })
     }
 
     /// Whether nothing changed since the image.
