@@ -6,16 +6,19 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
-use std::io::{IoSlice, Result};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rshelve_core::Error;
 use rshelve_core::base::options::{DatabaseOptions, Durability};
 use rshelve_core::engine::Engine;
-use rshelve_core::io::memory::MemoryStorage;
-use rshelve_core::io::{File, FileIdentity, LockKind, MappedRange, OpenHow, Storage, SyncPoint};
+use rshelve_core::io::SyncPoint;
+
+#[path = "shared/hooked.rs"]
+mod hooked;
+
+use hooked::{Hook, Hooked};
 
 /// How long every wait lasts at least.
 const WAIT: Duration = Duration::from_millis(500);
@@ -84,11 +87,11 @@ enum Call {
     Sync(SyncPoint),
 }
 
-/// A storage in memory with a gate: calls of one kind wait in front of it while it is closed.
-#[derive(Clone, Debug, Default)]
+/// A gate before the disk: calls of one kind wait in front of it while it is closed.
+#[derive(Debug, Default)]
 struct Gate {
-    inside: MemoryStorage,
-    state: Arc<(Mutex<GateState>, Condvar)>,
+    state: Mutex<GateState>,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -99,17 +102,17 @@ struct GateState {
 
 impl Gate {
     fn state(&self) -> MutexGuard<'_, GateState> {
-        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait_while(&self, condition: impl Fn(&GateState) -> bool) {
         let state = self.state();
-        drop(self.state.1.wait_while(state, |state| condition(state)));
+        drop(self.changed.wait_while(state, |state| condition(state)));
     }
 
     fn set(&self, closed: Option<Call>) {
         self.state().closed = closed;
-        self.state.1.notify_all();
+        self.changed.notify_all();
     }
 
     fn pass(&self, call: Call) {
@@ -117,13 +120,9 @@ impl Gate {
             return;
         }
         self.state().standing += 1;
-        self.state.1.notify_all();
+        self.changed.notify_all();
         self.wait_while(|state| state.closed == Some(call));
         self.state().standing -= 1;
-    }
-
-    fn open(&self, options: &DatabaseOptions) -> Engine {
-        Engine::open_on(Arc::new(self.clone()), "spam", options.clone()).expect("it opens")
     }
 
     /// Runs `first`, whose `call` meets the closed gate, and then `waiter`, which has to wait for `first`. The
@@ -154,83 +153,15 @@ impl Gate {
     }
 }
 
-impl Storage for Gate {
-    fn open(&self, name: &str, how: OpenHow) -> Result<Arc<dyn File>> {
-        let inside = self.inside.open(name, how)?;
-        Ok(Arc::new(GateFile { inside, gate: self.clone(), is_data: !name.contains("-wal") }))
+impl Hook for Gate {
+    fn before_read(&self, _offset: u64) {
+        self.pass(Call::Read);
     }
-    fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.inside.rename(from, to)
+    fn before_sync(&self, point: SyncPoint) {
+        self.pass(Call::Sync(point));
     }
-    fn remove(&self, name: &str) -> Result<()> {
-        self.inside.remove(name)
-    }
-    fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        self.inside.list(prefix)
-    }
-    fn sync_folder(&self, point: SyncPoint) -> Result<()> {
-        self.inside.sync_folder(point)
-    }
-    fn display(&self, name: &str) -> String {
-        self.inside.display(name)
-    }
-}
-
-#[derive(Debug)]
-struct GateFile {
-    inside: Arc<dyn File>,
-    gate: Gate,
-    is_data: bool,
-}
-
-impl File for GateFile {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        if self.is_data {
-            self.gate.pass(Call::Read);
-        }
-        self.inside.read_exact_at(buffer, offset)
-    }
-    fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> Result<()> {
-        self.inside.write_all_at(parts, offset)
-    }
-    fn len(&self) -> Result<u64> {
-        self.inside.len()
-    }
-    fn set_len(&self, len_bytes: u64) -> Result<()> {
-        self.inside.set_len(len_bytes)
-    }
-    fn allocate(&self, offset: u64, len_bytes: u64) -> Result<()> {
-        self.inside.allocate(offset, len_bytes)
-    }
-    fn sync_data(&self, point: SyncPoint) -> Result<()> {
-        self.gate.pass(Call::Sync(point));
-        self.inside.sync_data(point)
-    }
-    fn map(&self, offset: u64, len_bytes: usize) -> Result<Box<dyn MappedRange>> {
-        let inside = self.inside.map(offset, len_bytes)?;
-        Ok(Box::new(GateRange { inside, gate: self.gate.clone() }))
-    }
-    fn identity(&self) -> Result<FileIdentity> {
-        self.inside.identity()
-    }
-    fn try_lock(&self, kind: LockKind) -> Result<bool> {
-        self.inside.try_lock(kind)
-    }
-    fn unlock(&self) -> Result<()> {
-        self.inside.unlock()
-    }
-}
-
-#[derive(Debug)]
-struct GateRange {
-    inside: Box<dyn MappedRange>,
-    gate: Gate,
-}
-
-impl MappedRange for GateRange {
-    fn copy_at(&self, offset: usize, bytes: &[u8]) {
-        self.gate.pass(Call::Copy);
-        self.inside.copy_at(offset, bytes);
+    fn before_copy(&self) {
+        self.pass(Call::Copy);
     }
 }
 
@@ -251,17 +182,17 @@ fn get(engine: &Engine, key: &[u8]) {
 }
 
 /// A database behind a gate with a table and a row in it.
-fn prepared(options: &DatabaseOptions) -> (Gate, Engine) {
-    let gate = Gate::default();
-    let engine = gate.open(options);
+fn prepared(options: &DatabaseOptions) -> (Hooked<Gate>, Engine) {
+    let storage = Hooked::new(Gate::default());
+    let engine = storage.open_engine(options);
     drop(engine.create_table("main", &Default::default()).expect("a table"));
     put(&engine, b"a", b"1");
-    (gate, engine)
+    (storage, engine)
 }
 
 #[test]
 fn write_that_meets_an_open_transaction_sleeps() {
-    let (_gate, engine) = prepared(&options(Durability::Process));
+    let (_storage, engine) = prepared(&options(Durability::Process));
     let table = engine.table("main").expect("the table");
     let mut holder = engine.session().expect("a session");
     holder.begin().expect("a begin");
@@ -273,49 +204,56 @@ fn write_that_meets_an_open_transaction_sleeps() {
 
 #[test]
 fn reader_of_a_page_that_another_reads_in_sleeps() {
-    let (gate, engine) = prepared(&options(Durability::Process));
+    let (storage, engine) = prepared(&options(Durability::Process));
     engine.close().expect("a close");
-    let engine = gate.open(&options(Durability::Process));
+    let engine = storage.open_engine(&options(Durability::Process));
     drop(engine.table("main").expect("the table"));
-    gate.check_waits_behind("a get", Call::Read, || get(&engine, b"a"), || get(&engine, b"a"));
+    storage.hook.check_waits_behind(
+        "a get",
+        Call::Read,
+        || get(&engine, b"a"),
+        || get(&engine, b"a"),
+    );
 }
 
 #[test]
 fn commit_behind_anothers_sync_sleeps() {
-    let (gate, engine) = prepared(&options(Durability::Sync));
+    let (storage, engine) = prepared(&options(Durability::Sync));
     let sync = Call::Sync(SyncPoint::Commit);
     let (first, second) = (|| put(&engine, b"b", b"1"), || put(&engine, b"c", b"1"));
-    gate.check_waits_behind("a commit", sync, first, second);
+    storage.hook.check_waits_behind("a commit", sync, first, second);
 }
 
 #[test]
 fn commit_behind_anothers_record_sleeps() {
-    let (gate, engine) = prepared(&options(Durability::Process));
+    let (storage, engine) = prepared(&options(Durability::Process));
     // A short record is copied under a lock, a long one beside others.
     for length in [100, 64 << 10] {
         let value = vec![1; length];
         let (first, second) = (|| put(&engine, b"b", &value), || put(&engine, b"c", b"1"));
-        gate.check_waits_behind("a commit", Call::Copy, first, second);
+        storage.hook.check_waits_behind("a commit", Call::Copy, first, second);
     }
 }
 
 #[test]
 fn checkpoint_and_new_table_behind_a_checkpoint_sleep() {
-    let (gate, engine) = prepared(&options(Durability::Process));
+    let (storage, engine) = prepared(&options(Durability::Process));
     let sync = Call::Sync(SyncPoint::CheckpointData);
     let first = || engine.checkpoint().expect("a checkpoint");
-    gate.check_waits_behind("a checkpoint", sync, first, || engine.checkpoint().expect("another"));
+    storage
+        .hook
+        .check_waits_behind("a checkpoint", sync, first, || engine.checkpoint().expect("another"));
     put(&engine, b"b", b"1");
     let second = || drop(engine.create_table("other", &Default::default()).expect("a table"));
-    gate.check_waits_behind("a new table", sync, first, second);
+    storage.hook.check_waits_behind("a new table", sync, first, second);
 }
 
 #[test]
 fn close_behind_a_commit_sleeps() {
-    let (gate, engine) = prepared(&options(Durability::Sync));
+    let (storage, engine) = prepared(&options(Durability::Sync));
     let first = || put(&engine, b"b", b"1");
     let close = || engine.close().expect("a close");
-    gate.check_waits_behind("a close", Call::Sync(SyncPoint::Commit), first, close);
+    storage.hook.check_waits_behind("a close", Call::Sync(SyncPoint::Commit), first, close);
 }
 
 /// The background threads of this process, as /proc calls them.
@@ -334,7 +272,7 @@ fn beside_background_threads(options: DatabaseOptions, work: impl FnOnce(&Engine
     // One at a time, or the threads of another test would be taken for this one's.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (_gate, engine) = prepared(&DatabaseOptions { background: true, ..options });
+    let (_storage, engine) = prepared(&DatabaseOptions { background: true, ..options });
     let start = Instant::now();
     let tasks = loop {
         let tasks = background_tasks();
@@ -384,7 +322,7 @@ fn small(durability: Durability) -> DatabaseOptions {
 
 #[test]
 fn write_that_waits_for_room_sleeps() {
-    let (_gate, engine) = prepared(&small(Durability::Process));
+    let (_storage, engine) = prepared(&small(Durability::Process));
     fill_the_cache(&engine, &[OWN]);
 }
 

@@ -9,9 +9,12 @@ use rshelve_core::base::options::{DatabaseOptions, Durability, TableOptions};
 use rshelve_core::engine::{Engine, OpenTable, Session};
 use rshelve_core::io::memory::MemoryStorage;
 
+#[path = "../shared/hooked.rs"]
+mod hooked;
 #[path = "../shared/random.rs"]
 mod random;
 
+pub use hooked::{Hook, Hooked};
 pub use random::{Random, is_long, scaled, seed};
 
 /// The database's name in every storage.

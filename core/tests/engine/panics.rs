@@ -4,20 +4,18 @@
 //! Afterwards the database is usable, or says why it is not; nobody waits for ever, and what was
 //! acknowledged is there when it is opened again.
 
-use std::io::{IoSlice, Result};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use rshelve_core::Error;
 use rshelve_core::base::options::{DatabaseOptions, Durability};
 use rshelve_core::engine::Engine;
+use rshelve_core::io::SyncPoint;
 use rshelve_core::io::memory::MemoryStorage;
-use rshelve_core::io::{File, FileIdentity, LockKind, MappedRange, OpenHow, Storage, SyncPoint};
 
-use crate::harness::{NAME, database, open, table, value_of};
+use crate::harness::{Hook, Hooked, database, open, table, value_of};
 
 /// Longer than anything here takes; a test that waits so long has found a thread that nobody wakes.
 const TOO_LONG: Duration = Duration::from_secs(60);
@@ -103,29 +101,17 @@ fn panic_while_a_value_is_looked_at_lets_go_of_its_page() {
     engine.close().expect("a close");
 }
 
-/// A storage in memory whose calls panic when it is told to: writes to the data file, and syncs.
-#[derive(Clone, Debug)]
+/// Calls to the disk that panic when they are told to: writes to the data file, or syncs.
+#[derive(Debug)]
 struct Trap {
-    inside: MemoryStorage,
-    armed: Arc<AtomicBool>,
+    armed: AtomicBool,
     /// Syncs at this point panic; else writes to the data file.
     at: Option<SyncPoint>,
 }
 
-#[derive(Debug)]
-struct TrapFile {
-    inside: Arc<dyn File>,
-    trap: Trap,
-    is_data: bool,
-}
-
 impl Trap {
-    fn new(at: Option<SyncPoint>) -> Self {
-        Self { inside: MemoryStorage::new(), armed: Arc::default(), at }
-    }
-
-    fn open(&self, options: &DatabaseOptions) -> Engine {
-        Engine::open_on(Arc::new(self.clone()), NAME, options.clone()).expect("a database")
+    fn storage(at: Option<SyncPoint>) -> Hooked<Self> {
+        Hooked::new(Self { armed: AtomicBool::new(false), at })
     }
 
     /// Panics once.
@@ -134,65 +120,16 @@ impl Trap {
     }
 }
 
-impl Storage for Trap {
-    fn open(&self, name: &str, how: OpenHow) -> Result<Arc<dyn File>> {
-        let inside = self.inside.open(name, how)?;
-        // The data file is created under another name than it gets.
-        Ok(Arc::new(TrapFile { inside, trap: self.clone(), is_data: !name.contains("-wal") }))
-    }
-    fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.inside.rename(from, to)
-    }
-    fn remove(&self, name: &str) -> Result<()> {
-        self.inside.remove(name)
-    }
-    fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        self.inside.list(prefix)
-    }
-    fn sync_folder(&self, point: SyncPoint) -> Result<()> {
-        self.inside.sync_folder(point)
-    }
-    fn display(&self, name: &str) -> String {
-        self.inside.display(name)
-    }
-}
-
-impl File for TrapFile {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.inside.read_exact_at(buffer, offset)
-    }
-    fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> Result<()> {
-        if self.is_data && self.trap.at.is_none() {
-            self.trap.spring();
+impl Hook for Trap {
+    fn before_write(&self) {
+        if self.at.is_none() {
+            self.spring();
         }
-        self.inside.write_all_at(parts, offset)
     }
-    fn len(&self) -> Result<u64> {
-        self.inside.len()
-    }
-    fn set_len(&self, len_bytes: u64) -> Result<()> {
-        self.inside.set_len(len_bytes)
-    }
-    fn allocate(&self, offset: u64, len_bytes: u64) -> Result<()> {
-        self.inside.allocate(offset, len_bytes)
-    }
-    fn sync_data(&self, point: SyncPoint) -> Result<()> {
-        if self.trap.at == Some(point) {
-            self.trap.spring();
+    fn before_sync(&self, point: SyncPoint) {
+        if self.at == Some(point) {
+            self.spring();
         }
-        self.inside.sync_data(point)
-    }
-    fn map(&self, offset: u64, len_bytes: usize) -> Result<Box<dyn MappedRange>> {
-        self.inside.map(offset, len_bytes)
-    }
-    fn identity(&self) -> Result<FileIdentity> {
-        self.inside.identity()
-    }
-    fn try_lock(&self, kind: LockKind) -> Result<bool> {
-        self.inside.try_lock(kind)
-    }
-    fn unlock(&self) -> Result<()> {
-        self.inside.unlock()
     }
 }
 
@@ -217,8 +154,8 @@ fn write_until_refused(engine: &Engine, armed: &AtomicBool) -> (u64, Error) {
 }
 
 /// Opens what is left, and checks that the first `count` rows are there.
-fn check_recovered(trap: &Trap, options: &DatabaseOptions, count: u64) {
-    let engine = trap.open(options);
+fn check_recovered(storage: &Hooked<Trap>, options: &DatabaseOptions, count: u64) {
+    let engine = storage.open_engine(options);
     let main = engine.table("main").expect("a table");
     let mut session = engine.session().expect("a session");
     for number in 0..count {
@@ -229,7 +166,7 @@ fn check_recovered(trap: &Trap, options: &DatabaseOptions, count: u64) {
 
 #[test]
 fn background_thread_that_dies_poisons_the_database_with_its_reason() {
-    let trap = Trap::new(None);
+    let storage = Trap::storage(None);
     // Nothing has to leave the cache, so that it is the keeper's checkpoint that writes to the data file.
     let options = DatabaseOptions {
         cache_bytes_max: 64 << 20,
@@ -237,8 +174,8 @@ fn background_thread_that_dies_poisons_the_database_with_its_reason() {
         timeout: Duration::from_secs(5),
         ..database(Durability::Process, true)
     };
-    let engine = trap.open(&options);
-    let (count, error) = write_until_refused(&engine, &trap.armed);
+    let engine = storage.open_engine(&options);
+    let (count, error) = write_until_refused(&engine, &storage.hook.armed);
     let text = error.to_string();
     assert!(text.contains("on purpose") && text.contains("open it again"), "{text}");
     let refused = engine.checkpoint().expect_err("a checkpoint of a poisoned database");
@@ -249,18 +186,18 @@ fn background_thread_that_dies_poisons_the_database_with_its_reason() {
     drop((session, main));
     engine.close().expect_err("a close of a poisoned database");
     drop(engine);
-    check_recovered(&trap, &options, count);
+    check_recovered(&storage, &options, count);
 }
 
 #[test]
 fn thread_that_dies_in_a_sync_of_the_log_hangs_nobody() {
-    let trap = Trap::new(Some(SyncPoint::Commit));
+    let storage = Trap::storage(Some(SyncPoint::Commit));
     let options = options(Durability::Sync);
-    let engine = trap.open(&options);
+    let engine = storage.open_engine(&options);
     let main = engine.create_table("main", &table()).expect("a table");
     let mut session = engine.session().expect("a session");
     session.put(&main, &0_u64.to_be_bytes(), &value_of(500, 0)).expect("a put");
-    trap.armed.store(true, SeqCst);
+    storage.hook.armed.store(true, SeqCst);
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (1..4_u64)
             .map(|number| {
@@ -281,20 +218,20 @@ fn thread_that_dies_in_a_sync_of_the_log_hangs_nobody() {
     drop((session, main));
     engine.close().expect_err("a close after that");
     drop(engine);
-    check_recovered(&trap, &options, 1);
+    check_recovered(&storage, &options, 1);
 }
 
 #[test]
 fn thread_that_dies_in_a_checkpoint_of_its_own_leaves_the_rest_usable() {
-    let trap = Trap::new(Some(SyncPoint::CheckpointData));
+    let storage = Trap::storage(Some(SyncPoint::CheckpointData));
     let options = DatabaseOptions { background: false, ..options(Durability::Process) };
-    let engine = trap.open(&options);
+    let engine = storage.open_engine(&options);
     let main = engine.create_table("main", &table()).expect("a table");
     let mut session = engine.session().expect("a session");
     for number in 0..200_u64 {
         session.put(&main, &number.to_be_bytes(), &value_of(500, number)).expect("a put");
     }
-    trap.armed.store(true, SeqCst);
+    storage.hook.armed.store(true, SeqCst);
     die_after(|| {
         let checkpoint = catch_unwind(AssertUnwindSafe(|| engine.checkpoint()));
         assert!(checkpoint.is_err(), "the checkpoint panics");
@@ -308,5 +245,5 @@ fn thread_that_dies_in_a_checkpoint_of_its_own_leaves_the_rest_usable() {
     });
     println!("a write: {outcome:?}; a checkpoint and a close: {closed:?}");
     drop(engine);
-    check_recovered(&trap, &options, count);
+    check_recovered(&storage, &options, count);
 }
