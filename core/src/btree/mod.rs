@@ -46,7 +46,7 @@ pub use position::{Landing, Position, Walked};
 pub use random::Drawn;
 pub use replaced::Replaced;
 pub use sweep::{Swept, Which};
-pub use writeback::{LeafWriteBack, Prepared, Writer};
+pub use writeback::{Fold, LeafWriteBack, Prepared, Writer};
 
 /// What all trees of a database share.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ pub enum Which {
 #[derive(Default)]
 pub struct Swept {
     /// Leaves of the kind that was looked for.
-    pub cold: Vec<PinnedLeaf>,
+    pub found: Vec<PinnedLeaf>,
     /// The level of an internal page on the way to the key that the step began at, if nothing below
     /// that page is in memory.
     pub idle_index: Option<u8>,
@@ -32,11 +32,11 @@ pub struct Swept {
 }
 
 impl Tree {
-    /// Looks at the leaves in memory from `from` on, within one internal page; stops when `cold_max`
-    /// cold ones are found, or cold ones of `bytes_max` bytes.
-    pub fn sweep(&self, from: &[u8], which: Which, cold_max: usize, bytes_max: u64) -> Swept {
+    /// Looks for leaves of the kind `which` in memory, from `from` on and within one internal page; stops when
+    /// `found_max` are found, or some of `bytes_max` bytes.
+    pub fn sweep(&self, from: &[u8], which: Which, found_max: usize, bytes_max: u64) -> Swept {
         let mut swept = Swept::default();
-        let most = (which, cold_max, bytes_max);
+        let most = (which, found_max, bytes_max);
         let guard = epoch::pin();
         let mut reference: &PageRef = &self.root;
         while let State::Index(index) = reference.state(&guard) {
@@ -49,7 +49,7 @@ impl Tree {
             }
             let mut next = first + 1;
             if reference.level() == 1 {
-                next = self.sweep_leaves(index, first, most, &mut swept.cold);
+                next = self.sweep_leaves(index, first, most, &mut swept.found);
             }
             if next < index.child_count() {
                 let mut separator = Vec::new();
@@ -61,18 +61,18 @@ impl Tree {
             }
             reference = index.child(first);
         }
-        self.consider(reference, which, &mut self.shared.new_pin(), &mut swept.cold);
+        self.consider(reference, which, &mut self.shared.new_pin(), &mut swept.found);
         swept
     }
 
-    /// Looks at the leaves in memory below `index` from the child `first` on, until as many are cold, or cold
-    /// ones have as many bytes, as `most` says; returns the child that comes next.
+    /// Looks at the leaves in memory below `index` from the child `first` on, until as many are found, or some of as
+    /// many bytes; returns the child that comes next.
     fn sweep_leaves(
         &self,
         index: &Index,
         first: usize,
-        (which, cold_max, bytes_max): (Which, usize, u64),
-        cold: &mut Vec<PinnedLeaf>,
+        (which, found_max, bytes_max): (Which, usize, u64),
+        found: &mut Vec<PinnedLeaf>,
     ) -> usize {
         let (mut next, mut bytes) = (first, 0);
         let mut pin = self.shared.new_pin();
@@ -82,8 +82,8 @@ impl Tree {
             let here: SmallVec<[usize; REFERENCES_AT_ONCE]> =
                 some.clone().filter(|slot| index.child(*slot).foresees_leaf()).collect();
             for slot in here {
-                bytes += self.consider(index.child(slot), which, &mut pin, cold);
-                if cold.len() >= cold_max || bytes >= bytes_max {
+                bytes += self.consider(index.child(slot), which, &mut pin, found);
+                if found.len() >= found_max || bytes >= bytes_max {
                     return slot + 1;
                 }
             }
@@ -99,7 +99,7 @@ impl Tree {
         reference: &PageRef,
         which: Which,
         pin: &mut PinnedLeaf,
-        cold: &mut Vec<PinnedLeaf>,
+        found: &mut Vec<PinnedLeaf>,
     ) -> u64 {
         if !pin.pin(reference) {
             return 0;
@@ -110,7 +110,7 @@ impl Tree {
         };
         let Some(leaf) = pin.leaf().filter(is_it) else { return 0 };
         let bytes = leaf.charged_bytes();
-        cold.push(std::mem::replace(pin, self.shared.new_pin()));
+        found.push(std::mem::replace(pin, self.shared.new_pin()));
         bytes
     }
 }

@@ -37,6 +37,17 @@ pub enum Prepared {
     Clean,
 }
 
+/// Whether a leaf may be built again before it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// It may not.
+    Never,
+    /// If all of it can be written then. Else folding would only move to other memory what has to stay.
+    ToWhole,
+    /// If it changed since it was folded last: versions may go that nobody can see any more.
+    IfChanged,
+}
+
 /// For whom a leaf is written.
 #[derive(Clone, Copy, Debug)]
 pub enum Writer<'s> {
@@ -84,8 +95,7 @@ impl LeafWriteBack {
 }
 
 impl Tree {
-    /// Prepares the pinned leaf for the disk; folds it first if it can be written whole then, and `may_fold`. Without
-    /// that, folding it would only move to other memory what has to stay.
+    /// Prepares the pinned leaf for the disk; folds it first where that is of use, and `fold` lets it.
     ///
     /// # Errors
     /// When space of dropped values cannot be freed: the file is damaged.
@@ -93,7 +103,7 @@ impl Tree {
         &self,
         pin: PinnedLeaf,
         writer: Writer<'_>,
-        may_fold: bool,
+        fold: Fold,
     ) -> Result<Prepared> {
         let Some(leaf) = pin.leaf() else { return Ok(Prepared::Changed) };
         let latched = leaf.latch();
@@ -108,9 +118,16 @@ impl Tree {
         let writes_all = is_left_out!(EvictionWritesAll) && matches!(writer, Writer::Eviction);
         let is_settled = leaf.cells_settled(oldest) || writes_all;
         let is_whole = leaf.is_unchanged() && is_settled;
+        let may_fold = match fold {
+            Fold::Never => false,
+            _ if leaf.is_worth_folding() && (fold == Fold::IfChanged || self.is_outgrown(leaf)) => {
+                true
+            }
+            _ => is_settled && (leaf.changes_settled(oldest) || writes_all),
+        };
         let (other_image, rows) = if is_whole {
             (None, leaf.image().len() as u64)
-        } else if may_fold && is_settled && (leaf.changes_settled(oldest) || writes_all) {
+        } else if may_fold {
             self.rebuild(latched)?;
             return Ok(Prepared::Changed);
         } else if let Writer::Checkpoint { snapshot, .. } = writer {
@@ -122,6 +139,12 @@ impl Tree {
         };
         drop(latched);
         Ok(Prepared::Ready(LeafWriteBack { pin, low, serial, changes, other_image, rows }))
+    }
+
+    /// Whether the leaf takes more than image and changes usually do: it may have to be split before its rows fit a
+    /// block.
+    fn is_outgrown(&self, leaf: &Leaf) -> bool {
+        leaf.charged_bytes() > 4 * u64::from(self.options.leaf_bytes_max) + (32 << 10)
     }
 
     /// Notes that `written` lies at `address`. Returns the leaf, latched, when all of it is on disk

@@ -109,7 +109,7 @@ impl Cache {
 
     /// What page memory takes beside what was charged for what lies in it.
     #[inline]
-    fn slack_bytes(&self) -> u64 {
+    pub fn slack_bytes(&self) -> u64 {
         self.memory.as_ref().map_or(0, |memory| memory.slack_bytes())
     }
 

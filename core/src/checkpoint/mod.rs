@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::base::error::Result;
 use crate::base::ids::{Lsn, TableId};
 use crate::block::{Blocks, CheckpointRoot};
-use crate::btree::{LeafWriteBack, Prepared, Target, Tree, Writer};
+use crate::btree::{Fold, LeafWriteBack, Prepared, Target, Tree, Writer};
 use crate::evict::write_leaves;
 use crate::io::SyncPoint;
 use crate::mvcc::Transactions;
@@ -173,7 +173,9 @@ impl Walk<'_> {
     /// Adds the leaf of `key` to `batch`, if it has to be written, and says which key comes behind it.
     fn prepare_leaf(&self, key: &[u8], batch: &mut Vec<LeafWriteBack>) -> Result<Option<Vec<u8>>> {
         let Self { tree, writer, .. } = *self;
-        let mut may_fold = true;
+        // Folding lets go of versions and of long values that nobody sees any more; but what stays takes other memory.
+        let is_short = tree.shared().cache.wants_eviction();
+        let mut fold = if is_short { Fold::ToWhole } else { Fold::IfChanged };
         loop {
             let mut pin = tree.shared().new_pin();
             if !tree.find_leaf_in_cache(Target::At(key), &mut pin) {
@@ -182,12 +184,12 @@ impl Walk<'_> {
             }
             let high =
                 pin.leaf().and_then(|leaf| leaf.range().high.as_ref().map(|high| high.to_vec()));
-            match tree.prepare_leaf(pin, writer, may_fold)? {
+            match tree.prepare_leaf(pin, writer, fold)? {
                 Prepared::Ready(write_back) => {
                     batch.push(write_back);
                     return Ok(high);
                 }
-                Prepared::Changed => may_fold = false,
+                Prepared::Changed => fold = Fold::Never,
                 Prepared::Clean | Prepared::Held => return Ok(high),
             }
         }

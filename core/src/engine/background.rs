@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use crate::base::error::{Error, Result};
 use crate::base::options::Durability;
+use crate::evict::ROUNDS_LEAST;
 use crate::io::SyncPoint;
 use crate::sync::Arc;
 use crate::sync::thread::{self, JoinHandle};
@@ -127,7 +128,10 @@ fn evict(inner: &Inner) {
         inner.shared.cache.get_memory_ahead();
         prepare_log(inner);
         let mut fruitless = 0;
-        while inner.shared.cache.wants_eviction() && fruitless < 4 && !inner.bell.has_ended() {
+        while inner.shared.cache.wants_eviction()
+            && fruitless < ROUNDS_LEAST
+            && !inner.bell.has_ended()
+        {
             match inner.evict_step() {
                 Ok(step) if step.evicted > 0 => fruitless = 0,
                 Ok(step) => fruitless += usize::from(step.went_round),

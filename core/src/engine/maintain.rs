@@ -9,7 +9,7 @@ use crate::base::options::OpenMode;
 use crate::btree::Tree;
 use crate::cache::Pressure;
 use crate::checkpoint::{self, Parts, WriteTree};
-use crate::evict::Step;
+use crate::evict::{ROUNDS_LEAST, Step};
 use crate::page::PinnedLeaf;
 use crate::sync::atomic::Ordering;
 
@@ -128,7 +128,7 @@ impl Inner {
     /// another process's to write then.
     pub(super) fn evict_step(&self) -> Result<Step> {
         let Some(_gate) = self.gate.try_enter() else {
-            return Ok(Step { evicted: 0, went_round: true });
+            return Ok(Step { evicted: 0, went_round: true, is_stuck: true });
         };
         // The catalog's lock keeps the trees from being dropped.
         self.catalog.with_all_trees(|trees| self.clock.step(trees))
@@ -178,10 +178,11 @@ impl Inner {
                 return self.shared.reclaim();
             }
             // A failure stays in memory and shows on the next write.
-            if let Err(error) = self.evict_step() {
-                return tracing::debug!(%error, "a page could not be evicted");
-            }
-            if self.shared.cache.pressure() < Pressure::Full {
+            let step = match self.evict_step() {
+                Ok(step) => step,
+                Err(error) => return tracing::debug!(%error, "a page could not be evicted"),
+            };
+            if step.is_stuck || self.shared.cache.pressure() < Pressure::Full {
                 return;
             }
         }
@@ -202,7 +203,7 @@ impl Inner {
         self.shared.stats.cache_waits.bump();
         let start = Instant::now();
         let mut fruitless = 0;
-        let mut naps = 0;
+        let (mut rounds, mut naps) = (0, 0);
         let mut rung_at = None;
         let cache = &self.shared.cache;
         while cache.pressure() == Pressure::Full {
@@ -223,20 +224,20 @@ impl Inner {
                 self.bell.ring_evictor();
             }
             let step = self.evict_step()?;
-            if step.evicted > 0 {
-                fruitless = 0;
+            rounds += usize::from(step.went_round);
+            fruitless = if step.evicted > 0 { 0 } else { fruitless + usize::from(step.went_round) };
+            if rounds < ROUNDS_LEAST {
                 continue;
             }
-            fruitless += usize::from(step.went_round);
-            if fruitless >= 4 {
-                let left = timeout.saturating_sub(start.elapsed());
-                if left.is_zero() {
-                    let reason = RollbackReason::CacheFull {
-                        pinned_bytes: cache.bytes_used(),
-                        cache_bytes: cache.bytes_max(),
-                    };
-                    return Err(Error::Rollback { reason });
-                }
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                let reason = RollbackReason::CacheFull {
+                    pinned_bytes: cache.bytes_used(),
+                    cache_bytes: cache.bytes_max(),
+                };
+                return Err(Error::Rollback { reason });
+            }
+            if fruitless >= ROUNDS_LEAST {
                 cache.wait_for_room(left.min(ROOM_NAP));
             }
         }

@@ -12,16 +12,16 @@
 //! Who calls it, and when, is the engine's business.
 #![forbid(unsafe_code)]
 
+mod hand;
+
 use crate::base::error::Result;
 use crate::block::NewBlock;
-use crate::btree::{LeafWriteBack, Prepared, Swept, Target, Tree, Which, Writer};
-use crate::cache::Cache;
-use crate::memory::Sparse;
+use crate::btree::{Fold, LeafWriteBack, Prepared, Target, Tree, Which, Writer};
 use crate::page::PinnedLeaf;
 use crate::sync::{Arc, Mutex};
+use hand::{Hand, Reached};
 
-/// How many leaves one step takes at most; fewer where they are large beside the cache.
-const BATCH_LEAVES: usize = 16;
+pub use hand::ROUNDS_LEAST;
 
 /// The hand of the clock.
 #[derive(Debug, Default)]
@@ -30,94 +30,55 @@ pub struct Clock {
     hand: Mutex<Hand>,
 }
 
-#[derive(Debug, Default)]
-struct Hand {
-    tree: usize,
-    key: Vec<u8>,
-    /// Whether anything left memory since the hand was last at the end.
-    has_evicted: bool,
-    /// In how many rounds, one after the other, nothing did.
-    rounds_in_vain: usize,
-}
-
-impl Hand {
-    /// Which leaves a step looks for.
-    fn which(&self, cache: &Cache) -> Which {
-        match self.rounds_in_vain {
-            0 if cache.is_scattered() => Which::In(Sparse::Emptiest),
-            1 if cache.is_scattered() => Which::In(Sparse::Quarter),
-            _ => Which::Cold,
-        }
-    }
-}
-
 /// What one step of the clock did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// How many pages left memory.
     pub evicted: usize,
-    /// Whether the hand came to the end of the last tree.
+    /// Whether the hand came to the end of the last tree, and looked for cold leaves there.
     pub went_round: bool,
+    /// Whether nothing left memory in whole rounds, and nothing did now.
+    pub is_stuck: bool,
 }
 
 impl Clock {
-    /// Moves the hand over some leaves of `trees`, and evicts those that are cold.
+    /// Moves the hand over some leaves of `trees`, and evicts those that are to leave.
     ///
     /// # Errors
     /// What writing gives. What could not be written stays in memory.
     pub fn step(&self, trees: &[Arc<Tree>]) -> Result<Step> {
-        let Some((tree, from, swept, went_round)) = self.advance(trees) else {
-            return Ok(Step { evicted: 0, went_round: true });
+        let Some(reached) = self.hand.lock().advance(trees) else {
+            return Ok(Step { evicted: 0, went_round: true, is_stuck: true });
         };
-        let mut evicted = evict_leaves(&tree, swept.cold)?;
+        let Reached { tree, from, which, swept, is_stuck, fold, is_end } = reached;
+        let mut evicted = evict_leaves(&tree, swept.found, fold)?;
         if let Some(level) = swept.idle_index {
             evicted += usize::from(evict_index(&tree, level, &from)?);
         }
-        tree.shared().stats.pages_evicted.add(evicted as u64);
+        let shared = tree.shared();
+        shared.stats.pages_evicted.add(evicted as u64);
         if evicted > 0 {
-            self.hand.lock().has_evicted = true;
-            tree.shared().hazards.reclaim();
+            self.hand.lock().note_evicted();
+            shared.hazards.reclaim();
         }
-        let cache = &tree.shared().cache;
-        if went_round && cache.is_scattered() {
-            cache.memory().inspect(|memory| memory.give_back_spares());
+        if is_end && which != Which::Cold {
+            // A single block keeps all of its span from becoming free.
+            shared.cache.memory().inspect(|memory| memory.give_back_spares());
         }
-        Ok(Step { evicted, went_round })
-    }
-
-    fn advance(&self, trees: &[Arc<Tree>]) -> Option<(Arc<Tree>, Vec<u8>, Swept, bool)> {
-        let mut hand = self.hand.lock();
-        let number = if hand.tree < trees.len() { hand.tree } else { 0 };
-        let tree = Arc::clone(trees.get(number)?);
-        let from = std::mem::take(&mut hand.key);
-        let cache = &tree.shared().cache;
-        let mut swept = tree.sweep(&from, hand.which(cache), BATCH_LEAVES, cache.batch_bytes());
-        hand.tree = number;
-        let mut went_round = false;
-        match swept.next.take() {
-            Some(next) => hand.key = next,
-            None => {
-                hand.tree = (number + 1) % trees.len();
-                went_round = hand.tree == 0;
-                if went_round {
-                    let has_evicted = std::mem::take(&mut hand.has_evicted);
-                    hand.rounds_in_vain = if has_evicted { 0 } else { hand.rounds_in_vain + 1 };
-                }
-            }
-        }
-        Some((tree, from, swept, went_round))
+        let went_round = is_end && which == Which::Cold;
+        Ok(Step { evicted, went_round, is_stuck: is_stuck && evicted == 0 })
     }
 }
 
-/// Evicts what it can of `cold`; dirty leaves are written in one batch.
-fn evict_leaves(tree: &Tree, cold: Vec<PinnedLeaf>) -> Result<usize> {
+/// Evicts what it can of `leaves`; dirty ones are written in one batch.
+fn evict_leaves(tree: &Tree, leaves: Vec<PinnedLeaf>, fold: Fold) -> Result<usize> {
     let mut evicted = 0;
     let mut ready = Vec::new();
-    for pin in cold {
+    for pin in leaves {
         if evict_clean(tree, &pin) {
             evicted += 1;
         } else {
-            prepare(tree, pin, &mut ready)?;
+            prepare(tree, pin, fold, &mut ready)?;
         }
     }
     if ready.is_empty() {
@@ -146,12 +107,12 @@ fn evict_clean(tree: &Tree, pin: &PinnedLeaf) -> bool {
 
 /// Makes a dirty leaf ready to be written, if nobody needs more than its image would say. Where it has to be built
 /// again first and becomes several, all of them: else what is in memory would become more.
-fn prepare(tree: &Tree, pin: PinnedLeaf, ready: &mut Vec<LeafWriteBack>) -> Result<()> {
+fn prepare(tree: &Tree, pin: PinnedLeaf, fold: Fold, ready: &mut Vec<LeafWriteBack>) -> Result<()> {
     let Some(leaf) = pin.leaf() else { return Ok(()) };
     let (mut low, high) = (leaf.range().low.clone(), leaf.range().high.clone());
-    // What cannot leave is looked at in vain otherwise, round after round.
+    // Where it cannot leave, the next rounds that look for cold leaves pass it by.
     leaf.heat_up();
-    match tree.prepare_leaf(pin, Writer::Eviction, true)? {
+    match tree.prepare_leaf(pin, Writer::Eviction, fold)? {
         Prepared::Ready(write_back) => {
             ready.push(write_back);
             return Ok(());
@@ -165,7 +126,8 @@ fn prepare(tree: &Tree, pin: PinnedLeaf, ready: &mut Vec<LeafWriteBack>) -> Resu
             return Ok(());
         }
         let next = folded.leaf().and_then(|leaf| leaf.range().high.clone());
-        if let Prepared::Ready(write_back) = tree.prepare_leaf(folded, Writer::Eviction, false)? {
+        let prepared = tree.prepare_leaf(folded, Writer::Eviction, Fold::Never)?;
+        if let Prepared::Ready(write_back) = prepared {
             ready.push(write_back);
         }
         match next {

@@ -51,6 +51,8 @@ struct Span {
 pub(super) struct Class {
     block_bytes: usize,
     spans: Vec<Span>,
+    /// How many blocks are free in all of them.
+    free_count: usize,
     /// Places in `spans` that no span has.
     vacant: Vec<u32>,
     /// The places of the spans with free blocks, by how many those are: see [`shelf`](Self::shelf).
@@ -61,9 +63,10 @@ pub(super) struct Class {
 const SHELVES: usize = 8;
 
 /// Which spans are worth emptying, so that they become free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sparse {
     /// The emptiest ones of each class, if a quarter of them is free.
+    #[default]
     Emptiest,
     /// All of which a quarter is free.
     Quarter,
@@ -74,6 +77,7 @@ impl Class {
         Self {
             block_bytes: block_bytes(class),
             spans: Vec::new(),
+            free_count: 0,
             vacant: Vec::new(),
             open: Default::default(),
         }
@@ -103,12 +107,15 @@ impl Class {
         Some(offset)
     }
 
-    /// Whether the span at this place is worth emptying.
+    /// Whether the span at this place is worth emptying: not where all free blocks of the class are those of a span or
+    /// two, for then its newest blocks would have to leave, and the next would take a span again.
     pub(super) fn is_sparse(&self, place: u32, sparse: Sparse) -> bool {
         let free_count = self.spans[place as usize].free_count;
         let is_emptiest =
             || self.shelf(free_count) == self.open.iter().rposition(|shelf| !shelf.is_empty());
-        free_count as usize * 4 >= self.per_span() && (sparse == Sparse::Quarter || is_emptiest())
+        self.free_count >= 2 * self.per_span()
+            && free_count as usize * 4 >= self.per_span()
+            && (sparse == Sparse::Quarter || is_emptiest())
     }
 
     /// Takes a span into use, all of whose blocks are free; returns its place.
@@ -156,6 +163,7 @@ impl Class {
     fn set_free_count(&mut self, place: u32, count: u32) {
         let span = &mut self.spans[place as usize];
         let before = std::mem::replace(&mut span.free_count, count);
+        self.free_count = self.free_count + count as usize - before as usize;
         let (before, after) = (self.shelf(before), self.shelf(count));
         if before == after {
             return;

@@ -39,7 +39,7 @@ use std::ptr::NonNull;
 
 use smallvec::SmallVec;
 
-use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, Padded, Sharded};
 use class::{CLASSES, Class, class_of};
 use region::Region;
@@ -79,6 +79,8 @@ pub struct PageMemory {
     /// What is resident in spans beside live blocks, but for what the threads have not said yet. Relaxed: a
     /// sum that orders nothing.
     slack_bytes: AtomicI64,
+    /// How many spans became free so far. Relaxed: a count.
+    spans_freed: AtomicU64,
     /// Somebody should [`get_ahead`](Self::get_ahead). Relaxed: a hint.
     is_short: AtomicBool,
 }
@@ -106,6 +108,7 @@ impl PageMemory {
             early_bytes: AtomicI64::new(early_bytes),
             closed: AtomicBool::new(false),
             slack_bytes: AtomicI64::new(0),
+            spans_freed: AtomicU64::new(0),
             is_short: AtomicBool::new(false),
         }))
     }
@@ -124,10 +127,15 @@ impl PageMemory {
     /// Gives back what threads keep at hand: a single block keeps all of its span from becoming free.
     pub fn give_back_spares(&self) {
         for spares in self.spares.iter() {
-            let mut spares = spares.lock();
-            for number in 0..CLASSES {
-                let blocks = spares.take_all(number);
-                self.give_back_to_class(number, blocks);
+            let mut own = spares.lock();
+            let blocks: Vec<Vec<usize>> =
+                (0..CLASSES).map(|number| own.take_all(number).collect()).collect();
+            // Its threads must not wait for the system.
+            drop(own);
+            for (number, blocks) in
+                blocks.into_iter().enumerate().filter(|(_, all)| !all.is_empty())
+            {
+                self.give_back_to_class(number, blocks.into_iter());
             }
         }
     }
@@ -136,6 +144,11 @@ impl PageMemory {
     #[inline]
     pub fn slack_bytes(&self) -> u64 {
         self.slack_bytes.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    /// How many bytes of spans became free so far.
+    pub fn freed_bytes(&self) -> u64 {
+        self.spans_freed.load(Ordering::Relaxed) * SPAN_BYTES as u64
     }
 
     fn note_slack(&self, spares: &mut Spares, bytes: i64) {
@@ -175,9 +188,9 @@ impl PageMemory {
         })
     }
 
-    /// Whether a block of `len` bytes that is alive lies here, in a span that is worth emptying.
-    pub fn is_sparse_at(&self, start: NonNull<u8>, len: usize, sparse: Sparse) -> bool {
-        let Some(number) = class_of(len).filter(|_| self.holds(start)) else { return false };
+    /// Whether a block of `len` bytes that is alive lies in a span that is worth emptying.
+    fn is_sparse_at(&self, start: NonNull<u8>, len: usize, sparse: Sparse) -> bool {
+        let Some(number) = class_of(len) else { return false };
         let span = self.region.offset_of(start) / SPAN_BYTES;
         let class = self.classes[number].lock();
         class.is_sparse(self.places[span].load(Ordering::Relaxed), sparse)
@@ -254,6 +267,7 @@ impl PageMemory {
     }
 
     fn give_back_span(&self, span: u32) {
+        self.spans_freed.fetch_add(1, Ordering::Relaxed);
         if !self.spans.lock().keep(span) {
             self.give_to_system(span);
         }

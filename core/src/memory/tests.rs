@@ -58,20 +58,29 @@ fn sparse_spans_are_worth_emptying() {
     let memory = memory(8);
     let len = SPAN_BYTES / 8;
     let mut spans: Vec<Vec<Block>> =
-        (0..4).map(|_| (0..8).map(|_| Block::new(Some(&memory), len)).collect()).collect();
+        (0..5).map(|_| (0..8).map(|_| Block::new(Some(&memory), len)).collect()).collect();
     let is_sparse = |spans: &[Vec<Block>], sparse| -> Vec<bool> {
         spans.iter().map(|blocks| blocks[0].lies_in(sparse)).collect()
     };
-    // One block, two, and six are free; of the last span none.
-    for (blocks, kept) in spans.iter_mut().zip([7, 6, 2]) {
+    // One block, two, six and seven are free; of the last span none.
+    for (blocks, kept) in spans.iter_mut().zip([7, 6, 2, 1]) {
         blocks.truncate(kept);
     }
     memory.give_back_spares();
-    assert_eq!(is_sparse(&spans, Sparse::Quarter), [false, true, true, false]);
-    assert_eq!(is_sparse(&spans, Sparse::Emptiest), [false, false, true, false]);
-    spans.remove(2);
+    assert_eq!(is_sparse(&spans, Sparse::Quarter), [false, true, true, true, false]);
+    assert_eq!(is_sparse(&spans, Sparse::Emptiest), [false, false, false, true, false]);
+    spans[0].truncate(1);
+    spans[1].truncate(4);
+    spans.remove(3);
     memory.give_back_spares();
-    assert_eq!(is_sparse(&spans, Sparse::Emptiest), [false, true, false]);
+    assert_eq!(is_sparse(&spans, Sparse::Emptiest), [true, false, false, false]);
+    spans.remove(0);
+    memory.give_back_spares();
+    assert_eq!(
+        is_sparse(&spans, Sparse::Quarter),
+        [false; 3],
+        "less than two spans' worth is free"
+    );
     assert!(!Block::new(None, len).lies_in(Sparse::Quarter), "it lies elsewhere");
 }
 

@@ -235,11 +235,10 @@ impl Leaf {
         self.charge.bytes()
     }
 
-    /// Whether anything of it lies in a span of page memory that is worth emptying.
+    /// Whether its image or a change lies in a span of page memory that is worth emptying. (The leaf itself lies
+    /// among hundreds, all of which would have to leave.)
     pub fn lies_in(&self, sparse: Sparse) -> bool {
-        let Some(memory) = self.charge.cache().memory() else { return false };
-        memory.is_sparse_at(NonNull::from(self).cast(), size_of::<Self>(), sparse)
-            || self.image.lies_in(sparse)
+        self.image.lies_in(sparse)
             || self.writer.try_lock().is_some_and(|writer| writer.arena.lies_in(sparse))
     }
 
@@ -274,6 +273,11 @@ impl Leaf {
     /// Whether nothing changed since the image.
     pub fn is_unchanged(&self) -> bool {
         self.delta.len() == 0
+    }
+
+    /// Whether it changed since it was built; what its building had to leave as it was is no change.
+    pub fn is_worth_folding(&self) -> bool {
+        !self.is_unchanged() && self.detours.load(Ordering::Relaxed) != NO_DETOURS
     }
 
     /// How many changes were made here since the leaf was built.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use rshelve_core::base::options::{DatabaseOptions, Durability, TableOptions};
 use rshelve_core::engine::{Cached, Engine, OpenTable};
@@ -115,6 +116,47 @@ fn leaf_sizes_that_change_keep_the_bound() {
             }
         }
     });
+}
+
+/// A snapshot holds what was written since, until the cache is full of that: an error then, within the bound, and the
+/// snapshot still reads what it saw. When it ends, writes go on.
+#[test]
+fn snapshot_that_fills_the_cache_keeps_the_bound() {
+    const CACHE: u64 = 64 << 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let wide = DatabaseOptions {
+        cache_bytes_max: CACHE,
+        timeout: Duration::from_millis(50),
+        ..options(true)
+    };
+    let engine = Engine::open(&folder.path().join("spam"), wide).expect("it opens");
+    let table = engine.create_table("main", &TableOptions::default()).expect("a table");
+    let (seed, count) = (seed(), CACHE / 2 / VALUE_BYTES as u64);
+    let mut session = engine.session().expect("a session");
+    for key in keys(seed, count) {
+        session.put(&table, &key.to_be_bytes(), &value_of(VALUE_BYTES, key)).expect("a put");
+    }
+    let mut reader = engine.session().expect("a session");
+    reader.begin().expect("a begin");
+    let is_old = |key: u64| move |value: &[u8]| value == value_of(VALUE_BYTES, key);
+    assert_eq!(reader.get(&table, &0_u64.to_be_bytes(), is_old(0)).expect("a get"), Some(true));
+    watched(&engine, 1, |_| {
+        let mut session = engine.session().expect("a session");
+        let newer = value_of(VALUE_BYTES, count);
+        let refused = (0..20)
+            .flat_map(|round| keys(seed + round, count))
+            .find_map(|key| session.put(&table, &key.to_be_bytes(), &newer).err());
+        let reason = refused.expect("the cache is full at last").to_string();
+        assert!(reason.contains("cache"), "{reason}");
+    });
+    for key in 0..count {
+        let found = reader.get(&table, &key.to_be_bytes(), is_old(key)).expect("a get");
+        assert_eq!(found, Some(true), "key {key}");
+        let held = engine.stats().cache_bytes;
+        assert!(held <= CACHE / 10 * 11, "the cache holds {held} bytes beside a reader");
+    }
+    reader.rollback().expect("a rollback");
+    session.put(&table, b"after", b"it").expect("a put");
 }
 
 /// The keys of one thread in an order that looks random: each of `0..count` once.

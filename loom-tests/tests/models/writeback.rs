@@ -6,7 +6,7 @@ use loom::thread;
 use loom_tests::tree::{empty_tree, get, put, put_as};
 use loom_tests::{check_control, check_within};
 use rshelve_core::block::BlockKind;
-use rshelve_core::btree::{Prepared, Target, Tree, Writer};
+use rshelve_core::btree::{Fold, Prepared, Target, Tree, Writer};
 use rshelve_core::evict::Clock;
 use rshelve_core::format::PageImage;
 use rshelve_core::internals::mvcc::{Snapshot, Transactions};
@@ -19,7 +19,7 @@ fn checkpoint(tree: &Tree, number: u32, snapshot: &Snapshot) -> Home {
     let writer = Writer::Checkpoint { snapshot, number };
     // What lies in the file from here on a checkpoint may name.
     tree.shared().blocks.begin_checkpoint().unwrap();
-    let mut may_fold = true;
+    let mut fold = Fold::IfChanged;
     loop {
         if let Some((home, _)) = tree.written_root(writer) {
             return home;
@@ -28,13 +28,13 @@ fn checkpoint(tree: &Tree, number: u32, snapshot: &Snapshot) -> Home {
         if !tree.find_leaf_in_cache(Target::At(b""), &mut pin) {
             continue;
         }
-        match tree.prepare_leaf(pin, writer, may_fold).unwrap() {
+        match tree.prepare_leaf(pin, writer, fold).unwrap() {
             Prepared::Ready(leaf) => {
                 let blocks = &tree.shared().blocks;
                 let address = leaf.block(tree).map(|block| blocks.write(&[block]).unwrap()[0]);
                 tree.install_leaf(&leaf, address, writer).unwrap();
             }
-            Prepared::Changed => may_fold = false,
+            Prepared::Changed => fold = Fold::Never,
             Prepared::Held | Prepared::Clean => {}
         }
     }
