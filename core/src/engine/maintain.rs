@@ -128,7 +128,7 @@ impl Inner {
     /// another process's to write then.
     pub(super) fn evict_step(&self) -> Result<Step> {
         let Some(_gate) = self.gate.try_enter() else {
-            return Ok(Step { evicted: 0, went_round: true, is_stuck: true });
+            return Ok(Step { evicted: 0, went_round: true });
         };
         // The catalog's lock keeps the trees from being dropped.
         self.catalog.with_all_trees(|trees| self.clock.step(trees))
@@ -166,7 +166,7 @@ impl Inner {
         }
     }
 
-    /// Moves the clock by a step, and by some more while the cache is full: who only reads never waits
+    /// Moves the clock by a step, and by some more while the cache is full: who only reads does not wait
     /// for room, but must not add pages faster than they leave.
     #[cold]
     fn help_evict(&self) {
@@ -175,16 +175,25 @@ impl Inner {
         }
         for _ in 0..HELP_STEPS_MAX {
             if !self.shared.cache.wants_eviction() {
-                return self.shared.reclaim();
+                return self.see_readers_out();
             }
             // A failure stays in memory and shows on the next write.
-            let step = match self.evict_step() {
-                Ok(step) => step,
-                Err(error) => return tracing::debug!(%error, "a page could not be evicted"),
-            };
-            if step.is_stuck || self.shared.cache.pressure() < Pressure::Full {
+            if let Err(error) = self.evict_step() {
+                return tracing::debug!(%error, "a page could not be evicted");
+            }
+            if self.shared.cache.pressure() < Pressure::Full {
                 return;
             }
+        }
+    }
+
+    /// Frees what was replaced. Where a reader that the system has put to sleep keeps it, more must not be
+    /// replaced without end: at the cache's size, one more page a millisecond.
+    fn see_readers_out(&self) {
+        self.shared.reclaim();
+        let cache = &self.shared.cache;
+        if cache.bytes_used() > cache.bytes_max() && cache.is_emptying() {
+            cache.wait_for_room(READERS_NAP);
         }
     }
 

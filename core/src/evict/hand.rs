@@ -39,8 +39,6 @@ pub(super) struct Reached {
     /// What it looked for.
     pub which: Which,
     pub swept: Swept,
-    /// Whether nothing left memory for so long that nothing can.
-    pub is_stuck: bool,
     /// Which leaves may be folded to leave.
     pub fold: Fold,
     /// Whether it came to the end of the last tree.
@@ -68,7 +66,7 @@ impl Hand {
         if is_end {
             self.end_round(which, cache);
         }
-        Some(Reached { tree, from, which, swept, is_stuck, fold, is_end })
+        Some(Reached { tree, from, which, swept, fold, is_end })
     }
 
     /// Something left memory.

@@ -37,8 +37,6 @@ pub struct Step {
     pub evicted: usize,
     /// Whether the hand came to the end of the last tree, and looked for cold leaves there.
     pub went_round: bool,
-    /// Whether nothing left memory in whole rounds, and nothing did now.
-    pub is_stuck: bool,
 }
 
 impl Clock {
@@ -48,9 +46,9 @@ impl Clock {
     /// What writing gives. What could not be written stays in memory.
     pub fn step(&self, trees: &[Arc<Tree>]) -> Result<Step> {
         let Some(reached) = self.hand.lock().advance(trees) else {
-            return Ok(Step { evicted: 0, went_round: true, is_stuck: true });
+            return Ok(Step { evicted: 0, went_round: true });
         };
-        let Reached { tree, from, which, swept, is_stuck, fold, is_end } = reached;
+        let Reached { tree, from, which, swept, fold, is_end } = reached;
         let mut evicted = evict_leaves(&tree, swept.found, fold)?;
         if let Some(level) = swept.idle_index {
             evicted += usize::from(evict_index(&tree, level, &from)?);
@@ -65,8 +63,7 @@ impl Clock {
             // A single block keeps all of its span from becoming free.
             shared.cache.memory().inspect(|memory| memory.give_back_spares());
         }
-        let went_round = is_end && which == Which::Cold;
-        Ok(Step { evicted, went_round, is_stuck: is_stuck && evicted == 0 })
+        Ok(Step { evicted, went_round: is_end && which == Which::Cold })
     }
 }
 
