@@ -46,8 +46,8 @@ pub(super) const CREATE: &[Spec] = &[
         ENGINE.leaf_bytes_max as u64,
         "The size above which a leaf page splits: 4KB to 512KB, and less or more counts as these. \
          A read that misses the cache reads a whole leaf, and a changed leaf is written whole: where rows of a kilobyte are \
-         read and written at random, and the table is many times the cache, `8KB` or `4KB` does 1.2 to 1.8 times as many \
-         operations a second; scans and small rows want the default. WiredTiger's default is 32KB.",
+         read and written at random, and the table is many times the cache, `8KB` or `4KB` is faster; \
+         scans and small rows want the default. WiredTiger's default is 32KB.",
     ),
     counts(
         "internal_page_max",

@@ -7,6 +7,7 @@ does.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
@@ -15,7 +16,7 @@ __all__ = ["Handle"]
 _H = TypeVar("_H", bound="Handle")
 
 
-class Handle:
+class Handle(ABC):
     """A context manager over a handle of the extension: it is closed at the end, if not before."""
 
     _core: Any
@@ -48,6 +49,6 @@ class Handle:
         if not self._core.closed:
             self.close()
 
+    @abstractmethod
     def close(self) -> int:
         """Close it. Closing twice raises."""
-        raise NotImplementedError
