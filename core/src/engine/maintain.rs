@@ -188,12 +188,21 @@ impl Inner {
     }
 
     /// Frees what was replaced. Where a reader that the system has put to sleep keeps it, more must not be
-    /// replaced without end: at the cache's size, one more page a millisecond.
+    /// replaced without end: above the cache's size, who adds to it sleeps for a millisecond. Not who adds nothing, for
+    /// a cursor may keep its page for long.
     fn see_readers_out(&self) {
         self.shared.reclaim();
         let cache = &self.shared.cache;
-        if cache.bytes_used() > cache.bytes_max() && cache.is_emptying() {
+        let used = cache.bytes_used();
+        // Relaxed: two that sleep, or none, for one page do no harm.
+        let used_then = self.used_by_readers.load(Ordering::Relaxed);
+        if used <= cache.bytes_max() || cfg!(shuttle) {
+            if used_then != 0 {
+                self.used_by_readers.store(0, Ordering::Relaxed);
+            }
+        } else if used > used_then && cache.is_emptying() {
             cache.wait_for_room(READERS_NAP);
+            self.used_by_readers.store(cache.bytes_used(), Ordering::Relaxed);
         }
     }
 
@@ -239,7 +248,7 @@ impl Inner {
                 continue;
             }
             let left = timeout.saturating_sub(start.elapsed());
-            if left.is_zero() {
+            if left.is_zero() && cache.pressure() == Pressure::Full {
                 let reason = RollbackReason::CacheFull {
                     pinned_bytes: cache.bytes_used(),
                     cache_bytes: cache.bytes_max(),

@@ -43,8 +43,8 @@ use crate::evict::Clock;
 use crate::io::fork::ForkGuard;
 use crate::io::lock::DatabaseLock;
 use crate::io::sticky::Failure;
-use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use crate::sync::{Arc, Mutex, RwLock};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, RwLock, epoch};
 use crate::txn::Committer;
 
 /// An open database. Clones share it; the last one closes it.
@@ -70,6 +70,9 @@ pub(crate) struct Inner {
     /// Where the log ends if there is none: carried from superblock to superblock.
     log_end: Lsn,
     clock: Clock,
+    /// What the cache held when somebody last slept for pages that readers keep, while it is above its size. Relaxed: a
+    /// hint.
+    used_by_readers: AtomicU64,
     failure: Arc<Failure>,
     guard: ForkGuard,
     next_table: AtomicU32,
@@ -117,6 +120,7 @@ impl Drop for Closer {
         if let Err(error) = self.close() {
             tracing::error!(database = %self.inner.label, %error, "the database was not closed cleanly");
         }
+        epoch::collect();
     }
 }
 

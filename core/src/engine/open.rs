@@ -26,7 +26,7 @@ use crate::mvcc::Transactions;
 use crate::page::Home;
 use crate::reclaim::{Fences, HazardDomain};
 use crate::recovery::{self, Origin, Survey};
-use crate::sync::atomic::{AtomicBool, AtomicU32};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::txn::{Committer, OverflowSyncs};
 use crate::wal::{BeforeSync, Hook, Log, LogOptions, remove_segments};
@@ -183,6 +183,7 @@ impl Engine {
             log_epoch: epoch,
             log_end: survey.end(),
             clock: Clock::default(),
+            used_by_readers: AtomicU64::new(0),
             failure,
             next_table: AtomicU32::new(next_table),
             gate: Gate::default(),

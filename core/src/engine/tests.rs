@@ -206,6 +206,37 @@ fn leaf_that_is_built_again_for_eviction_leaves() {
     assert_eq!(after.pages_written_by_eviction - before.pages_written_by_eviction, 2);
 }
 
+/// Cursors may keep their pages for long. Who reads what is in memory does not wait for that.
+#[test]
+fn reads_beside_parked_cursors_do_not_sleep() {
+    let options = DatabaseOptions {
+        cache_bytes_max: DatabaseOptions::CACHE_BYTES_LEAST,
+        background: false,
+        ..DatabaseOptions::default()
+    };
+    let storage = MemoryStorage::new();
+    let engine = Engine::open_on(Arc::new(storage), NAME, options).expect("it opens");
+    let table = engine.create_table("main", &TableOptions::default()).expect("it is created");
+    let mut session = engine.session().expect("a session opens");
+    for key in 0..ROWS {
+        session.put(&table, &key.to_be_bytes(), &[7; 2000]).expect("it is stored");
+    }
+    let mut parked = Vec::new();
+    for key in (0..ROWS).step_by(10) {
+        let mut reader = engine.session().expect("a session opens");
+        let mut position = reader.position();
+        reader.seek(&table, &mut position, &key.to_be_bytes()).expect("a seek");
+        parked.push((reader, position));
+    }
+    let cache = &engine.inner.shared.cache;
+    assert!(cache.bytes_used() > cache.bytes_max(), "{}", cache.bytes_used());
+    let start = Instant::now();
+    for _ in 0..2000 {
+        session.get(&table, &0_u32.to_be_bytes(), |_| ()).expect("it is read").expect("a row");
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
 fn changes(keys: impl Iterator<Item = u32>, value: u8) -> Vec<([u8; 4], Option<[u8; 1]>)> {
     keys.map(|key| (key.to_be_bytes(), Some([value]))).collect()
 }
