@@ -107,4 +107,8 @@ statistics! {
     log_syncs,
     /// Operations that waited for room in the cache.
     cache_waits,
+    /// Leaf pages of which some rows stayed when they were dropped.
+    remnants_left,
+    /// Reads of rows that had stayed.
+    remnant_reads,
 }

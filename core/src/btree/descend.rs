@@ -41,8 +41,18 @@ impl Target<'_> {
 pub(super) enum End<'g> {
     Pinned,
     Disk(&'g PageRef),
+    Remnant(&'g PageRef),
     Loading,
     Changed,
+}
+
+/// What a descent has to wait for, off the epoch.
+enum Missing {
+    Nothing,
+    /// A page, which is ours to read in.
+    Page(LoadClaim),
+    /// Another thread's reading: the ticket.
+    Load(u64),
 }
 
 impl Tree {
@@ -52,8 +62,37 @@ impl Tree {
     /// What reading a page gives.
     #[inline]
     pub fn find_leaf(&self, target: Target<'_>, pin: &mut PinnedLeaf) -> Result<()> {
-        while !self.find_leaf_step(target, pin)? {}
-        Ok(())
+        loop {
+            let missing = {
+                let guard = epoch::pin();
+                match self.descend(target, pin, &guard) {
+                    End::Pinned => return Ok(()),
+                    end => self.missing(target, pin, &end, &guard),
+                }
+            };
+            self.fetch(target, missing)?;
+        }
+    }
+
+    /// Pins the leaf of `key`, or, where that is not in memory, what is left of it there if that has the row of `key`.
+    /// Then `pin` has its value, which everybody sees.
+    ///
+    /// # Errors
+    /// As [`find_leaf`](Self::find_leaf).
+    #[inline]
+    pub fn find_row(&self, key: &[u8], pin: &mut PinnedLeaf) -> Result<()> {
+        let target = Target::At(key);
+        loop {
+            let missing = {
+                let guard = epoch::pin();
+                match self.descend(target, pin, &guard) {
+                    End::Pinned => return Ok(()),
+                    End::Remnant(reference) if self.pin_row(reference, key, pin) => return Ok(()),
+                    end => self.missing(target, pin, &end, &guard),
+                }
+            };
+            self.fetch(target, missing)?;
+        }
     }
 
     /// Pins the leaf if that needs no disk; false when a page would have to be read in.
@@ -63,6 +102,20 @@ impl Tree {
             let guard = epoch::pin();
             match self.descend(target, pin, &guard) {
                 End::Pinned => return true,
+                End::Disk(_) | End::Remnant(_) | End::Loading => return false,
+                End::Changed => {}
+            }
+        }
+    }
+
+    /// As [`find_row`](Self::find_row), if that needs no disk; false when a page would have to be read in.
+    #[inline]
+    pub fn find_row_in_cache(&self, key: &[u8], pin: &mut PinnedLeaf) -> bool {
+        loop {
+            let guard = epoch::pin();
+            match self.descend(Target::At(key), pin, &guard) {
+                End::Pinned => return true,
+                End::Remnant(reference) => return self.pin_row(reference, key, pin),
                 End::Disk(_) | End::Loading => return false,
                 End::Changed => {}
             }
@@ -70,32 +123,47 @@ impl Tree {
     }
 
     #[inline]
-    fn find_leaf_step(&self, target: Target<'_>, pin: &mut PinnedLeaf) -> Result<bool> {
-        let guard = epoch::pin();
-        match self.descend(target, pin, &guard) {
-            End::Pinned => Ok(true),
-            End::Changed => Ok(false),
-            End::Disk(reference) => {
-                if let Some(claim) = reference.claim() {
-                    drop(guard);
-                    self.load(target, claim)?;
-                }
-                Ok(false)
+    fn pin_row(&self, reference: &PageRef, key: &[u8], pin: &mut PinnedLeaf) -> bool {
+        let is_there = pin.pin_row_of(self.id, reference, key);
+        if is_there {
+            self.shared.stats.remnant_reads.bump();
+        }
+        is_there
+    }
+
+    /// What a descent to `target` that came to `end` has to wait for.
+    fn missing(
+        &self,
+        target: Target<'_>,
+        pin: &mut PinnedLeaf,
+        end: &End<'_>,
+        guard: &Guard,
+    ) -> Missing {
+        match end {
+            End::Pinned | End::Changed => Missing::Nothing,
+            End::Disk(reference) | End::Remnant(reference) => {
+                reference.claim().map_or(Missing::Nothing, Missing::Page)
             }
             End::Loading => {
                 // The ticket is drawn before the second look, so a load that ends in between is
                 // not slept through.
                 let ticket = self.shared.loads.ticket();
-                let still = matches!(self.descend(target, pin, &guard), End::Loading);
+                let still = matches!(self.descend(target, pin, guard), End::Loading);
                 let ticket =
                     if is_left_out!(LoadTicketLate) { self.shared.loads.ticket() } else { ticket };
-                drop(guard);
-                if still {
-                    self.shared.loads.wait(ticket);
-                }
-                Ok(false)
+                if still { Missing::Load(ticket) } else { Missing::Nothing }
             }
         }
+    }
+
+    /// Waits for what is missing. The descent to `target` then starts again.
+    fn fetch(&self, target: Target<'_>, missing: Missing) -> Result<()> {
+        match missing {
+            Missing::Nothing => {}
+            Missing::Page(claim) => self.load(target, claim)?,
+            Missing::Load(ticket) => self.shared.loads.wait(ticket),
+        }
+        Ok(())
     }
 
     #[inline]
@@ -114,6 +182,7 @@ impl Tree {
                     return if is_pinned { End::Pinned } else { End::Changed };
                 }
                 State::Disk => return End::Disk(reference),
+                State::Remnant => return End::Remnant(reference),
                 State::Loading => return End::Loading,
                 State::Dead => return End::Changed,
             }
@@ -141,7 +210,7 @@ impl Tree {
                 && let Some(slot) = slots.next()
             {
                 let leaf = index.child(slot);
-                if matches!(leaf.state(&guard), State::Disk)
+                if matches!(leaf.state(&guard), State::Disk | State::Remnant)
                     && let Some(address) = leaf.home().address
                 {
                     bytes += u64::from(address.len_bytes());

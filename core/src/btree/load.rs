@@ -74,7 +74,7 @@ impl Tree {
             // Never written because it had no rows: an empty leaf serves, whatever the level was
             // (and that is 0, because only leaves are evicted without a block).
             let leaf = self.new_leaf(empty_image(), None, range, claim.reference());
-            claim.install_leaf(leaf);
+            claim.install_leaf(leaf, &self.shared.hazards);
             return Ok(());
         };
         let kind = if level == 0 { BlockKind::Leaf } else { BlockKind::Internal };
@@ -86,7 +86,7 @@ impl Tree {
         if level == 0 {
             let image = self.check_leaf(image, &range, rows, &address)?;
             let leaf = self.new_leaf(image, None, range, claim.reference());
-            claim.install_leaf(leaf);
+            claim.install_leaf(leaf, &self.shared.hazards);
         } else {
             let index = self.index_from_disk(image, level, rows, &address)?;
             claim.install_index(index);

@@ -162,7 +162,7 @@ impl Tree {
                 pin.pin(reference);
                 pin.leaf().filter(|leaf| leaf.is_unchanged()).map(|leaf| leaf.image().bytes_len())
             }
-            State::Disk if self.options().compression == Compression::None => {
+            State::Disk | State::Remnant if self.options().compression == Compression::None => {
                 Some(reference.home().address.map_or(0, |address| address.len_bytes() as usize))
             }
             _ => None,

@@ -45,7 +45,7 @@ pub use pages::{LongValue, PageBlock};
 pub use position::{Landing, Position, Walked};
 pub use random::Drawn;
 pub use replaced::Replaced;
-pub use sweep::{Swept, Which};
+pub use sweep::{Seen, Swept, Which};
 pub use writeback::{Fold, LeafWriteBack, Prepared, Writer};
 
 /// What all trees of a database share.

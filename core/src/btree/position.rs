@@ -153,13 +153,20 @@ impl Position {
     /// # Errors
     /// What reading pages gives.
     pub fn find(&mut self, tree: &Tree, key: &[u8], view: &impl View) -> Result<bool> {
-        self.go_to(tree, key)?;
+        self.order.clear();
+        tree.find_row(key, &mut self.pin)?;
+        self.set_key(key);
         self.looks = 1;
-        let found = self.pin.remember(|leaf| found(leaf.lookup(key, view)));
-        if !found {
+        let reads_once = self.reads_once;
+        // What is left of a leaf everybody sees.
+        let is_found = self.pin.value().is_some()
+            || self.pin.remember(|leaf| {
+                found(if reads_once { leaf.lookup(key, view) } else { leaf.read(key, view) })
+            });
+        if !is_found {
             self.reset();
         }
-        Ok(found)
+        Ok(is_found)
     }
 
     /// Goes to `key`, or to the smallest key above that `view` sees.

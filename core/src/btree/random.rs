@@ -98,7 +98,7 @@ fn places(reference: &PageRef, pin: &mut PinnedLeaf, guard: &Guard) -> u64 {
             }
             // It is being replaced just now.
             State::Leaf(_) => {}
-            State::Disk | State::Loading | State::Dead => break,
+            State::Disk | State::Remnant | State::Loading | State::Dead => break,
         }
     }
     reference.home().rows

@@ -175,6 +175,11 @@ impl Cache {
         target + self.batch_bytes().min(trigger.saturating_sub(target) / 2)
     }
 
+    /// Whether it may come to be full: something may have to leave soon.
+    pub fn is_half_full(&self) -> bool {
+        self.bytes_used() > self.bytes_max() / 2
+    }
+
     /// Whether more stays than should: freeing what is leaving would not be enough.
     pub fn wants_eviction(&self) -> bool {
         self.bytes_staying() > self.target_bytes.load(Ordering::Relaxed)

@@ -19,7 +19,7 @@ use crate::base::error::{Error, Result, RollbackReason};
 use crate::base::ids::TxnId;
 use crate::base::options::KEY_BYTES_MAX;
 use crate::block::overflow::{OverflowRef, read_value};
-use crate::btree::{Position, Target, Tree};
+use crate::btree::{Position, Tree};
 use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
@@ -102,7 +102,7 @@ impl Session {
         if self.transaction.is_none() {
             // Loaded before the page is looked at: whatever is older had ended.
             let below = self.inner.shared.transactions.all_ended_below();
-            tree.find_leaf(Target::At(key), &mut self.pin)?;
+            tree.find_row(key, &mut self.pin)?;
             if let Some(answer) = look(&self.pin, key, below, &mut read) {
                 self.inner.note_detour(tree, 1, &self.pin);
                 self.pin.release();
@@ -128,9 +128,7 @@ impl Session {
     ) -> Result<Cached<R>> {
         self.inner.check_open()?;
         let below = self.inner.shared.transactions.all_ended_below();
-        if self.transaction.is_some()
-            || !table.tree().find_leaf_in_cache(Target::At(key), &mut self.pin)
-        {
+        if self.transaction.is_some() || !table.tree().find_row_in_cache(key, &mut self.pin) {
             return Ok(Cached::NeedsDisk);
         }
         let answer = look(&self.pin, key, below, &mut Some(read));
@@ -149,11 +147,16 @@ impl Session {
         read: &mut Option<impl FnOnce(&[u8]) -> R>,
     ) -> Result<Option<R>> {
         let held = self.hold_snapshot();
-        tree.find_leaf(Target::At(key), &mut self.pin)?;
+        tree.find_row(key, &mut self.pin)?;
         let view = view_of(&self.transaction, held.as_ref());
-        let leaf = self.pin.leaf();
-        let Some(Lookup::Found(value)) = leaf.map(|leaf| leaf.lookup(key, &view)) else {
-            return Ok(None);
+        let value = match (self.pin.value(), self.pin.leaf()) {
+            // What is left of a leaf everybody sees.
+            (Some(value), _) => value,
+            (None, Some(leaf)) => match leaf.read(key, &view) {
+                Lookup::Found(value) => value,
+                Lookup::Missing | Lookup::Unsettled => return Ok(None),
+            },
+            (None, None) => return Ok(None),
         };
         let Some(read) = read.take() else { return Ok(None) };
         match value {
@@ -427,7 +430,7 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What stands for `key` on the pinned leaf, without a snapshot. None when that cannot be told, or is a
+/// What stands for `key` on what is pinned, without a snapshot. None when that cannot be told, or is a
 /// long value, whose space may be used again while nobody is known to look at it.
 #[inline]
 fn look<R>(
@@ -436,9 +439,11 @@ fn look<R>(
     below: TxnId,
     read: &mut Option<impl FnOnce(&[u8]) -> R>,
 ) -> Option<Option<R>> {
-    let leaf = pin.leaf()?;
-    leaf.touch();
-    match leaf.lookup(key, &Settled { below }) {
+    let found = match pin.value() {
+        Some(value) => Lookup::Found(value),
+        None => pin.leaf()?.read(key, &Settled { below }),
+    };
+    match found {
         Lookup::Missing => Some(None),
         Lookup::Found(ValueRef::Inline(bytes)) => Some(read.take().map(|read| read(bytes))),
         Lookup::Found(ValueRef::Overflow(_)) | Lookup::Unsettled => None,

@@ -5,6 +5,8 @@
 //! the emptiest may hold what is no leaf. Cold ones again when a whole round of that freed next to nothing, until
 //! there is more spare room than it left. So whoever waits for room never waits for a search that finds none.
 
+use super::balance::{Balance, Remnants};
+use crate::base::stats::Stats;
 use crate::btree::{Fold, Swept, Tree, Which};
 use crate::cache::Cache;
 use crate::memory::Sparse;
@@ -27,8 +29,9 @@ pub(super) struct Hand {
     freed_bytes_before: u64,
     /// The spare room that was left when whole rounds had emptied what they could.
     slack_bytes_left: u64,
-    /// How many rounds looked for cold leaves since anything did.
+    /// How many rounds that looked for cold leaves have ended since a page left memory.
     rounds_in_vain: usize,
+    balance: Balance,
 }
 
 /// Where a step of the hand came to.
@@ -41,6 +44,8 @@ pub(super) struct Reached {
     pub swept: Swept,
     /// Which leaves may be folded to leave.
     pub fold: Fold,
+    /// Whether rows of each leaf that leaves may stay, or only of few.
+    pub may_rows_stay: bool,
     /// Whether it came to the end of the last tree.
     pub is_end: bool,
 }
@@ -59,17 +64,19 @@ impl Hand {
         let is_stuck = self.rounds_in_vain >= ROUNDS_LEAST;
         let fold = if is_stuck && may_grow { Fold::IfChanged } else { Fold::ToWhole };
         let mut swept = tree.sweep(&from, which, BATCH_LEAVES, cache.batch_bytes());
+        self.balance.note(swept.seen);
+        let may_rows_stay = self.balance.is_for_all();
         let next = swept.next.take();
         let is_end = next.is_none() && number + 1 == trees.len();
         self.tree = (number + usize::from(next.is_none())) % trees.len();
         self.key = next.unwrap_or_default();
         if is_end {
-            self.end_round(which, cache);
+            self.end_round(which, cache, &tree.shared().stats);
         }
-        Some(Reached { tree, from, which, swept, fold, is_end })
+        Some(Reached { tree, from, which, swept, fold, may_rows_stay, is_end })
     }
 
-    /// Something left memory.
+    /// A page left memory.
     pub fn note_evicted(&mut self) {
         self.rounds_in_vain = 0;
     }
@@ -79,16 +86,25 @@ impl Hand {
         let slack_bytes = cache.slack_bytes();
         self.slack_bytes_left = self.slack_bytes_left.min(slack_bytes);
         let is_more = slack_bytes >= self.slack_bytes_left + cache.batch_bytes();
-        if is_more && cache.is_scattered() { Which::In(self.sparse) } else { Which::Cold }
+        if is_more && cache.is_scattered() {
+            return Which::In(self.sparse);
+        }
+        // Where no leaf leaves for a whole round, rows must, and soon.
+        let remnant_rounds = if self.rounds_in_vain > 1 { 1 } else { self.balance.rounds() };
+        Which::Cold { remnant_rounds }
     }
 
     /// A round has ended, whose last step looked for `which`.
-    fn end_round(&mut self, which: Which, cache: &Cache) {
+    fn end_round(&mut self, which: Which, cache: &Cache, stats: &Stats) {
         let freed_bytes = cache.memory().map_or(0, |memory| memory.freed_bytes());
         let freed_bytes =
             freed_bytes - std::mem::replace(&mut self.freed_bytes_before, freed_bytes);
         match which {
-            Which::Cold => self.rounds_in_vain += 1,
+            Which::Cold { .. } => {
+                self.rounds_in_vain += 1;
+                let (left, reads) = (stats.remnants_left.get(), stats.remnant_reads.get());
+                self.balance.end_round(Remnants { left, reads });
+            }
             Which::In(_) if freed_bytes >= cache.batch_bytes() => {}
             Which::In(Sparse::Emptiest) => self.sparse = Sparse::Quarter,
             Which::In(Sparse::Quarter) => {
@@ -119,13 +135,13 @@ mod tests {
         let mut hand = Hand::default();
         let mut round = || {
             let which = hand.which(&cache);
-            hand.end_round(which, &cache);
+            hand.end_round(which, &cache, &Stats::default());
             which
         };
         let emptiest = Which::In(Sparse::Emptiest);
         assert!(cache.is_scattered());
         assert_eq!([round(), round()], [emptiest, Which::In(Sparse::Quarter)]);
-        assert_eq!([round(), round()], [Which::Cold, Which::Cold]);
+        assert!([round(), round()].iter().all(|which| matches!(which, Which::Cold { .. })));
         kept.retain(|(number, _)| number % 4 == 0);
         assert_eq!(round(), emptiest, "there is more now");
         kept.retain(|(number, _)| number % 16 != 0);

@@ -4,7 +4,7 @@
 //! little heat, each round takes some away, and what is cold leaves. The use that a leaf was read in for leaves it
 //! cold, so that what is used once does not push out what is used again and again (the idea is that of SIEVE,
 //! Zhang and others, 2024). Clean
-//! leaves are dropped; dirty ones are folded and written first, several in one write. A leaf that holds a
+//! leaves are dropped, but the rows of them that were read lately ([`Remnant`](crate::page::Remnant)); dirty ones are folded and written first, several in one write. A leaf that holds a
 //! version which some snapshot or a rollback still needs stays. Where pages are not too many, but scattered over
 //! more memory than they need, those leave that lie in nearly empty stretches of it. Internal pages leave when nothing
 //! below them is in memory.
@@ -12,16 +12,20 @@
 //! Who calls it, and when, is the engine's business.
 #![forbid(unsafe_code)]
 
+mod balance;
 mod hand;
 
 use crate::base::error::Result;
-use crate::block::NewBlock;
+use crate::block::{NewBlock, UNIT_BYTES};
 use crate::btree::{Fold, LeafWriteBack, Prepared, Target, Tree, Which, Writer};
-use crate::page::PinnedLeaf;
+use crate::page::{Latched, PinnedLeaf};
 use crate::sync::{Arc, Mutex};
 use hand::{Hand, Reached};
 
 pub use hand::ROUNDS_LEAST;
+
+/// Of so many leaves, rows of one may always stay, to find out whether those of others should.
+const SAMPLED_ONE_IN: u64 = 16;
 
 /// The hand of the clock.
 #[derive(Debug, Default)]
@@ -33,7 +37,7 @@ pub struct Clock {
 /// What one step of the clock did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// How many pages left memory.
+    /// How many pages, or rows that were left of some, left memory.
     pub evicted: usize,
     /// Whether the hand came to the end of the last tree, and looked for cold leaves there.
     pub went_round: bool,
@@ -48,8 +52,12 @@ impl Clock {
         let Some(reached) = self.hand.lock().advance(trees) else {
             return Ok(Step { evicted: 0, went_round: true });
         };
-        let Reached { tree, from, which, swept, fold, is_end } = reached;
-        let mut evicted = evict_leaves(&tree, swept.found, fold)?;
+        let Reached { tree, from, which, swept, fold, may_rows_stay, is_end } = reached;
+        let is_cold = matches!(which, Which::Cold { .. });
+        // First, for it needs no disk; each is let go then, so that it can be freed. In sparse spans they only move.
+        let is_less = |remnant: PinnedLeaf| tree.trim(&remnant, which).is_some_and(|less| less > 0);
+        let trimmed = swept.remnants.into_iter().map(is_less).filter(|is_less| *is_less).count();
+        let mut evicted = evict_leaves(&tree, swept.found, fold, may_rows_stay)?;
         if let Some(level) = swept.idle_index {
             evicted += usize::from(evict_index(&tree, level, &from)?);
         }
@@ -57,22 +65,29 @@ impl Clock {
         shared.stats.pages_evicted.add(evicted as u64);
         if evicted > 0 {
             self.hand.lock().note_evicted();
+        }
+        if evicted + trimmed > 0 || !is_cold {
             shared.hazards.reclaim();
         }
-        if is_end && which != Which::Cold {
+        if is_end && !is_cold {
             // A single block keeps all of its span from becoming free.
             shared.cache.memory().inspect(|memory| memory.give_back_spares());
         }
-        Ok(Step { evicted, went_round: is_end && which == Which::Cold })
+        Ok(Step { evicted: evicted + trimmed, went_round: is_end && is_cold })
     }
 }
 
 /// Evicts what it can of `leaves`; dirty ones are written in one batch.
-fn evict_leaves(tree: &Tree, leaves: Vec<PinnedLeaf>, fold: Fold) -> Result<usize> {
+fn evict_leaves(
+    tree: &Tree,
+    leaves: Vec<PinnedLeaf>,
+    fold: Fold,
+    may_rows_stay: bool,
+) -> Result<usize> {
     let mut evicted = 0;
     let mut ready = Vec::new();
     for pin in leaves {
-        if evict_clean(tree, &pin) {
+        if evict_clean(tree, &pin, may_rows_stay) {
             evicted += 1;
         } else {
             prepare(tree, pin, fold, &mut ready)?;
@@ -84,22 +99,51 @@ fn evict_leaves(tree: &Tree, leaves: Vec<PinnedLeaf>, fold: Fold) -> Result<usiz
     let addresses = write_leaves(tree, &ready)?;
     for (write_back, address) in ready.iter().zip(addresses) {
         if let Some(latched) = tree.install_leaf(write_back, address, Writer::Eviction)? {
-            latched.evict(&tree.shared().hazards);
+            evicted += usize::from(evict(tree, latched, may_rows_stay));
             tree.shared().stats.pages_written_by_eviction.bump();
-            evicted += 1;
         }
     }
     Ok(evicted)
 }
 
 /// Drops the leaf if all of it is on disk.
-fn evict_clean(tree: &Tree, pin: &PinnedLeaf) -> bool {
+fn evict_clean(tree: &Tree, pin: &PinnedLeaf, may_rows_stay: bool) -> bool {
     let Some(latched) = pin.leaf().and_then(|leaf| leaf.try_latch()) else { return false };
     if latched.home().is_none_or(|home| home.is_dirty()) {
         return false;
     }
-    latched.evict(&tree.shared().hazards);
-    true
+    evict(tree, latched, may_rows_stay)
+}
+
+/// Drops the leaf, all of which is on disk, but for the rows that were read lately, if they may stay. False, and it
+/// stays for another round, if none can, and a row was read again and again: that is one use for the clock.
+fn evict(tree: &Tree, latched: Latched<'_>, may_rows_stay: bool) -> bool {
+    let shared = tree.shared();
+    let latched = if may_rows_stay || is_sample(&latched) {
+        match latched.evict_all_but_rows(&shared.hazards) {
+            Ok(()) => {
+                shared.stats.remnants_left.bump();
+                return true;
+            }
+            Err(latched) => latched,
+        }
+    } else {
+        latched
+    };
+    let leaves = !latched.leaf().take_read_again();
+    if leaves {
+        latched.evict(&shared.hazards);
+    }
+    leaves
+}
+
+/// Whether the leaf is one of the few whose rows always may stay: by where it lies on disk, for that says nothing of
+/// its rows.
+fn is_sample(latched: &Latched<'_>) -> bool {
+    let address = latched.home().and_then(|home| home.home().address);
+    // Fibonacci hashing, for blocks of one size lie at like distances.
+    let hash = |offset: u64| (offset / UNIT_BYTES).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    address.is_some_and(|address| hash(address.offset()) < u64::MAX / SAMPLED_ONE_IN)
 }
 
 /// Makes a dirty leaf ready to be written, if nobody needs more than its image would say. Where it has to be built

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 
 use super::delta::{Delta, Entry};
 use super::latched::Latched;
+use super::marks::{Marks, Uses, mark_of, mark_of_head};
 use super::reference::PageRef;
 use super::update::{Unsettled, Update, UpdateKind, first_seen};
 use super::view::{Verdict, View};
@@ -72,10 +73,16 @@ pub struct Leaf {
     pub(super) dead: AtomicBool,
     /// How often it was used lately: eviction's clock counts it down.
     heat: AtomicU8,
+    /// How often it was used for more than a row of the image since the clock looked last. A hint, as the marks are.
+    uses: std::sync::atomic::AtomicU8,
     /// How often it was read since it last changed, where changes were in the way: see
     /// [`note_detour`](Self::note_detour). Zeroed by latch holders. A hint that orders nothing, so a model checker
     /// need not look at it.
     pub(super) detours: std::sync::atomic::AtomicU8,
+    /// Which rows of the image were read lately.
+    pub(super) marks: Marks,
+    /// Which changed keys were read, as of their heads: a hint, as the marks are.
+    changes_read: std::sync::atomic::AtomicU64,
     range: LeafRange,
     /// The reference whose word names this leaf. Valid while the leaf is alive.
     pub(super) home: NonNull<PageRef>,
@@ -111,6 +118,8 @@ unsafe impl Sync for Leaf {}
 
 /// The hottest a leaf can be: how many rounds of the clock it survives unused.
 const HEAT_MAX: u8 = 3;
+/// So many uses of a leaf are counted in one round of the clock.
+const USES_MAX: u8 = 8;
 /// The heat of a leaf that was not used yet: whoever reads it in is about to, which says nothing of others.
 const HEAT_NEW: u8 = u8::MAX;
 /// After so many detours it pays to fold the leaf: that takes as long as some two hundred of them.
@@ -191,7 +200,10 @@ impl Leaf {
             dead: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             heat: AtomicU8::new(HEAT_NEW),
+            uses: std::sync::atomic::AtomicU8::new(0),
             detours: std::sync::atomic::AtomicU8::new(0),
+            marks: Marks::default(),
+            changes_read: std::sync::atomic::AtomicU64::new(0),
             writer: Mutex::new(Writer {
                 arena: Arena::new(memory),
                 charged_bytes: 0,
@@ -294,9 +306,20 @@ impl Leaf {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// Notes a use. The first, for which it was read in, leaves it cold.
+    /// Notes a use for which the leaf is needed, whatever rows may stay without it. The first, for which it was read in,
+    /// leaves it cold.
     #[inline]
     pub fn touch(&self) {
+        // Relaxed: only a hint, as in `warm`.
+        let uses = self.uses.load(Ordering::Relaxed);
+        if uses < USES_MAX {
+            self.uses.store(uses + 1, Ordering::Relaxed);
+        }
+        self.warm();
+    }
+
+    #[inline]
+    fn warm(&self) {
         // Relaxed: only a hint. The load first, so that hot leaves are not written to all the time.
         let heat = self.heat.load(Ordering::Relaxed);
         if heat < HEAT_MAX {
@@ -309,6 +332,36 @@ impl Leaf {
     /// It takes the place of `old`, and is used as much.
     pub(super) fn take_heat_of(&self, old: &Self) {
         self.heat.store(old.heat.load(Ordering::Relaxed), Ordering::Relaxed);
+        // Where nothing leaves memory, it need not be known which rows may stay.
+        if self.cache().is_half_full() {
+            self.take_marks_of(old);
+        }
+    }
+
+    /// Marks the rows that were read on `old`, whose place it takes: new ones, and those that did not change. Whoever
+    /// replaces a row may do so again, and needs the leaf for that.
+    fn take_marks_of(&self, old: &Self) {
+        let mark = |key: &[u8]| {
+            if let Ok(slot) = self.image.search(key) {
+                self.marks.add_before(mark_of(slot, self.image.len()));
+            }
+        };
+        let head = |key: &[u8]| key_head(key, old.prefix_len as usize);
+        let (marks, mut key) = (old.marks.all(), Vec::new());
+        for slot in (0..old.image.len()).filter(|slot| marks & mark_of(*slot, old.image.len()) != 0)
+        {
+            old.image.key_into(slot, &mut key);
+            if old.delta.find(head(&key), &key).is_none() {
+                mark(&key);
+            }
+        }
+        let read = old.changes_read.load(Ordering::Relaxed);
+        for entry in (0..old.delta.len()).filter_map(|index| old.delta.entry(index)) {
+            let key = entry.key();
+            if read & mark_of_head(head(key)) != 0 && old.image.search(key).is_err() {
+                mark(key);
+            }
+        }
     }
 
     /// Notes a read that had to look through the changes since the image, and how much longer that took,
@@ -356,29 +409,83 @@ impl Leaf {
         let _ = heat;
     }
 
+    /// Whether a row of it was read more than once since this was asked last: if no row can stay without it, it should.
+    pub fn take_read_again(&self) -> bool {
+        self.marks.take_again()
+    }
+
+    /// How much it was used since the clock looked last, where a remnant would not have served.
+    pub fn uses(&self) -> Uses {
+        let bytes = self.charged_bytes();
+        let reads = self.marks.count_new() + u32::from(self.uses.load(Ordering::Relaxed));
+        if self.marks.are_old() {
+            Uses { reads: u64::from(reads), bytes }
+        } else {
+            // It was read in for the first of them, half a round ago if nothing else is known.
+            Uses { reads: u64::from(reads.saturating_sub(1)), bytes: bytes / 2 }
+        }
+    }
+
     /// One round of the clock: true when the leaf was not used lately.
     pub fn cool(&self) -> bool {
         let heat = self.heat.load(Ordering::Relaxed);
         let less = if heat == HEAT_NEW { 0 } else { heat.saturating_sub(1) };
         self.heat.store(less, Ordering::Relaxed);
+        self.uses.store(0, Ordering::Relaxed);
+        if heat > 0 {
+            self.marks.end_round();
+        }
         heat == 0
+    }
+
+    /// What `view` finds for `key`, which counts as a use: of one row, where that is the image's. However often
+    /// that row is used, this is one use of the leaf in a round of the clock, which can leave and the row stay.
+    #[inline]
+    pub fn read(&self, key: &[u8], view: &impl View) -> Lookup<'_> {
+        if let Some(found) = self.lookup_change(key, view) {
+            let mark = mark_of_head(key_head(key, self.prefix_len as usize));
+            let read = self.changes_read.load(Ordering::Relaxed);
+            if read & mark == 0 {
+                self.changes_read.store(read | mark, Ordering::Relaxed);
+            }
+            self.touch();
+            return found;
+        }
+        match self.image.search(key) {
+            Ok(slot) => {
+                if self.marks.note(slot, self.image.len()) {
+                    self.warm();
+                }
+                self.slot_value(slot, view)
+            }
+            Err(_) => {
+                self.touch();
+                Lookup::Missing
+            }
+        }
     }
 
     /// What `view` finds for `key`.
     #[inline]
     pub fn lookup(&self, key: &[u8], view: &impl View) -> Lookup<'_> {
-        if self.delta.len() > 0
-            && let Some(entry) = self.delta.find(key_head(key, self.prefix_len as usize), key)
-        {
-            // If no version of the chain is visible, what the image says holds.
-            if let Some(found) = self.entry_value(entry, view) {
-                return found;
-            }
+        if let Some(found) = self.lookup_change(key, view) {
+            return found;
         }
         match self.image.search(key) {
             Ok(slot) => self.slot_value(slot, view),
             Err(_) => Lookup::Missing,
         }
+    }
+
+    /// What `view` finds for `key` among the changes since the image; none when it sees none of its versions there,
+    /// and what the image says holds.
+    #[inline]
+    fn lookup_change(&self, key: &[u8], view: &impl View) -> Option<Lookup<'_>> {
+        if self.delta.len() == 0 {
+            return None;
+        }
+        let entry = self.delta.find(key_head(key, self.prefix_len as usize), key)?;
+        self.entry_value(entry, view)
     }
 
     /// What `view` finds in `entry`'s chain; none when it sees no version there.

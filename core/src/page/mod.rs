@@ -3,7 +3,8 @@
 //! A **page reference** is one atomic word, state and pointer together (`reference`). A **leaf**
 //! is an immutable image plus a delta: an insert list of the keys that changed, each with an
 //! **update chain**, newest first (`leaf`, `delta`, `update`); `latched` writes to it. An **index** is an internal page: an
-//! immutable image of separators beside the references of its children (`index`).
+//! immutable image of separators beside the references of its children (`index`). A **remnant** is what stays of a leaf
+//! that left memory: the rows that were read lately (`remnant`, `marks`).
 //!
 //! Who may touch what:
 //! - Leaves are reached under a hazard pointer ([`PinnedLeaf`]), which may be held for as long as
@@ -19,8 +20,10 @@ mod delta;
 mod index;
 mod latched;
 mod leaf;
+mod marks;
 mod pin;
 mod reference;
+mod remnant;
 mod replace;
 mod update;
 mod view;
@@ -29,8 +32,10 @@ pub use delta::Entry;
 pub use index::Index;
 pub use latched::{Latched, Newest, Pending};
 pub use leaf::{Leaf, LeafRange, Lookup, ValueRef};
+pub use marks::Uses;
 pub use pin::PinnedLeaf;
 pub use reference::{Home, LoadClaim, PageRef, RootRef, State};
+pub use remnant::{Keep, Remnant};
 pub use replace::{
     bury_index, bury_on_disk, evict_index, new_index_reference, new_leaf_in, new_leaf_reference,
     new_reference_on_disk, replace_index,

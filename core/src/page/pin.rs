@@ -1,9 +1,10 @@
-//! A leaf held under a hazard pointer: the reader's half of the hazard protocol.
+//! A leaf, or what is left of one, held under a hazard pointer: the reader's half of the hazard protocol.
 
 use std::ptr::NonNull;
 
 use super::leaf::{Leaf, ValueRef};
 use super::reference::PageRef;
+use super::remnant::Remnant;
 use crate::base::ids::TableId;
 use crate::reclaim::HazardSlot;
 use crate::sync::is_left_out;
@@ -13,21 +14,23 @@ use crate::sync::life::Mortal;
 pub struct PinnedLeaf {
     slot: HazardSlot,
     leaf: Option<NonNull<Leaf>>,
+    /// What it protects in place of a leaf.
+    remnant: Option<NonNull<Remnant>>,
     /// The tree that the leaf is of, if whoever pinned it said.
     tree: Option<TableId>,
     /// How many leaves it held before this one.
     turns: u64,
-    /// A value on the leaf: whether it is a reference, and where its bytes are.
+    /// A value on what is held: whether it is a reference, and where its bytes are.
     value: Option<(bool, NonNull<[u8]>)>,
 }
 
-// SAFETY: the leaf is `Sync`, and the hazard that keeps it alive moves along.
+// SAFETY: leaf and remnant are `Sync`, and the hazard that keeps them alive moves along.
 unsafe impl Send for PinnedLeaf {}
 
 impl PinnedLeaf {
     /// Holds nothing yet.
     pub fn new(slot: HazardSlot) -> Self {
-        Self { slot, leaf: None, tree: None, turns: 0, value: None }
+        Self { slot, leaf: None, remnant: None, tree: None, turns: 0, value: None }
     }
 
     /// As [`pin`](Self::pin), of a leaf of `tree`.
@@ -42,21 +45,52 @@ impl PinnedLeaf {
     /// being changed. The caller keeps `reference` alive by an epoch guard.
     #[inline]
     pub fn pin(&mut self, reference: &PageRef) -> bool {
-        (self.value, self.tree) = (None, None);
-        self.turns += 1;
-        let Some(leaf) = reference.leaf() else {
+        self.leaf = self.protect(|| reference.leaf());
+        self.leaf.is_some()
+    }
+
+    /// Holds what is left in memory of the leaf of `tree` that `reference` names, if that has the row of `key`, whose
+    /// value is then remembered; else false, and nothing is held. No leaf is.
+    #[inline]
+    pub fn pin_row_of(&mut self, tree: TableId, reference: &PageRef, key: &[u8]) -> bool {
+        if !self.pin_remnant(reference) {
+            return false;
+        }
+        self.value = self.remnant().and_then(|remnant| remnant.read(key)).map(place_of);
+        if self.value.is_none() {
             self.release();
             return false;
+        }
+        self.tree = Some(tree);
+        true
+    }
+
+    /// The same whatever it has.
+    #[inline]
+    pub fn pin_remnant(&mut self, reference: &PageRef) -> bool {
+        self.remnant = self.protect(|| reference.remnant());
+        self.remnant.is_some()
+    }
+
+    /// Protects what `named` names, from the first call to the second; none, and nothing is held, where it names
+    /// nothing or something else the second time.
+    #[inline]
+    fn protect<T>(&mut self, named: impl Fn() -> Option<NonNull<T>>) -> Option<NonNull<T>> {
+        (self.value, self.tree) = (None, None);
+        self.turns += 1;
+        let Some(page) = named() else {
+            self.release();
+            return None;
         };
+        (self.leaf, self.remnant) = (None, None);
         // The protocol: publish the pointer that was read, then read the word again. The fence in
         // `publish` pairs with the scanner's: either we see the changed word, or it sees us.
-        self.slot.publish(leaf.cast());
-        let unchanged = is_left_out!(PinWithoutSecondLook) || reference.leaf() == Some(leaf);
-        self.leaf = unchanged.then_some(leaf);
+        self.slot.publish(page.cast());
+        let unchanged = is_left_out!(PinWithoutSecondLook) || named() == Some(page);
         if !unchanged {
             self.slot.clear();
         }
-        unchanged
+        unchanged.then_some(page)
     }
 
     /// The leaf that is held.
@@ -70,14 +104,23 @@ impl PinnedLeaf {
         Some(leaf)
     }
 
+    /// What is held in place of a leaf.
+    #[inline]
+    pub fn remnant(&self) -> Option<&Remnant> {
+        // SAFETY: as in `leaf`: whoever takes a remnant out of a word retires it after that.
+        let remnant = self.remnant.map(|remnant| unsafe { remnant.as_ref() })?;
+        remnant.life().touch();
+        Some(remnant)
+    }
+
     /// Whether a leaf of `tree` is held that `key` belongs to, or did while the leaf was alive.
     pub fn holds_place_of(&self, tree: TableId, key: &[u8]) -> bool {
         self.tree == Some(tree) && self.leaf().is_some_and(|leaf| leaf.covers(key))
     }
 
-    /// The tree whose leaf is held, if one is, and whoever pinned it said.
+    /// The tree whose leaf is held, or what is left of one, if whoever pinned it said.
     pub fn tree(&self) -> Option<TableId> {
-        self.tree.filter(|_| self.leaf.is_some())
+        self.tree.filter(|_| self.leaf.is_some() || self.remnant.is_some())
     }
 
     /// A number that changes when another leaf is pinned.
@@ -115,7 +158,8 @@ impl PinnedLeaf {
     pub fn value(&self) -> Option<ValueRef<'_>> {
         let (is_reference, bytes) = self.value?;
         // SAFETY: `remember` or `move_to` took the bytes from the leaf (their closures can name no
-        // shorter lifetime), and image and arena never change or move while the hazard holds the leaf.
+        // shorter lifetime), and image and arena never change or move while the hazard holds the leaf;
+        // or `pin_row_of` from the remnant, of which the same is true.
         let bytes = unsafe { bytes.as_ref() };
         Some(if is_reference { ValueRef::Overflow(bytes) } else { ValueRef::Inline(bytes) })
     }
@@ -125,11 +169,12 @@ impl PinnedLeaf {
         self.value = None;
     }
 
-    /// Lets go of the leaf.
+    /// Lets go of what is held.
     #[inline]
     pub fn release(&mut self) {
         self.value = None;
-        if self.leaf.take().is_some() {
+        let (leaf, remnant) = (self.leaf.take(), self.remnant.take());
+        if leaf.is_some() || remnant.is_some() {
             self.slot.clear();
         }
     }

@@ -1,11 +1,13 @@
 //! The page reference: where a page is, in one atomic word.
 //!
-//! `Disk -> Loading -> Leaf | Index -> Disk`, and `Dead` as the end:
+//! `Disk -> Loading -> Leaf | Index -> Disk`, `Remnant` in place of `Disk` where some rows of a leaf stay, and `Dead`
+//! as the end:
 //!
-//! - `Disk` to `Loading`: whoever will read the page in, by compare-and-swap; one wins.
-//! - `Loading` to `Leaf`, `Index`, or back to `Disk` on an error: the winner alone.
-//! - `Leaf` to another `Leaf` (a rebuild), to `Disk` (eviction), to `Index` (the root splits) or to
+//! - `Disk` or `Remnant` to `Loading`: whoever will read the page in, by compare-and-swap; one wins.
+//! - `Loading` to `Leaf`, `Index`, or back to what it was on an error: the winner alone.
+//! - `Leaf` to another `Leaf` (a rebuild), to `Disk` or `Remnant` (eviction), to `Index` (the root splits) or to
 //!   `Dead` (a split, an empty page): the holder of the leaf's latch.
+//! - `Remnant` to another `Remnant` or to `Disk`: whoever holds it under a hazard, by compare-and-swap.
 //! - `Index` to another `Index`, to `Disk` or to `Dead`: the holder of the tree's structure lock.
 //! - `Disk` to `Dead`: the holder of the structure lock, by compare-and-swap, for it races with
 //!   readers that want the page in.
@@ -18,7 +20,8 @@ use std::ptr::NonNull;
 
 use super::index::Index;
 use super::leaf::Leaf;
-use super::replace::retire_leaf;
+use super::remnant::Remnant;
+use super::replace::{retire_leaf, retire_remnant};
 use crate::block::Address;
 use crate::memory::Owned;
 use crate::reclaim::HazardDomain;
@@ -32,6 +35,7 @@ const LOADING: usize = 1;
 const LEAF: usize = 2;
 const INDEX: usize = 3;
 const DEAD: usize = 4;
+const REMNANT: usize = 5;
 const TAG_MASK: usize = 7;
 
 /// A page reference. See the module.
@@ -82,12 +86,14 @@ impl Home {
 }
 
 /// The right to read a page in. While it lasts nobody else changes the reference, and the
-/// reference is not freed; dropped unused, it leaves the page on disk.
+/// reference is not freed; dropped unused, it leaves the page on disk, and what was left of it in memory.
 pub struct LoadClaim {
     reference: NonNull<PageRef>,
+    /// What the word named. Nothing leads to it, and it is not retired yet.
+    remnant: Option<NonNull<Remnant>>,
 }
 
-// SAFETY: references are `Sync`, and the claim keeps its one alive wherever it goes.
+// SAFETY: references and remnants are `Sync`, and the claim keeps its own alive wherever it goes.
 unsafe impl Send for LoadClaim {}
 
 impl LoadClaim {
@@ -100,10 +106,19 @@ impl LoadClaim {
         reference
     }
 
-    /// Installs the leaf that was read.
-    pub fn install_leaf(self, leaf: Owned<Leaf>) {
+    /// Installs the leaf that was read. The rows that stayed of it when it left count as read lately.
+    pub fn install_leaf(self, leaf: Owned<Leaf>, hazards: &HazardDomain) {
         // Not dropped: that would put the page back on disk.
-        ManuallyDrop::new(self).reference().install_leaf(leaf);
+        let claim = ManuallyDrop::new(self);
+        if let Some(remnant) = claim.remnant {
+            // SAFETY: it is ours until it is retired, below.
+            unsafe { remnant.as_ref() }.mark_rows_in(&leaf);
+        }
+        claim.reference().install_leaf(leaf);
+        if let Some(remnant) = claim.remnant {
+            // SAFETY: the claim took it out of the word, and ends here without a drop.
+            unsafe { retire_remnant(remnant, hazards) };
+        }
     }
 
     /// Installs the internal page that was read.
@@ -115,7 +130,7 @@ impl LoadClaim {
 
 impl Drop for LoadClaim {
     fn drop(&mut self) {
-        self.reference().install_disk();
+        self.reference().install_remnant(self.remnant);
     }
 }
 
@@ -162,6 +177,8 @@ impl Drop for RootRef {
 pub enum State<'g> {
     /// Only on disk.
     Disk,
+    /// On disk; some of its rows are in memory, too.
+    Remnant,
     /// Somebody is reading it in.
     Loading,
     /// A leaf in memory; to be touched only under a hazard.
@@ -175,13 +192,13 @@ pub enum State<'g> {
 impl PageRef {
     /// A reference to a page on disk, with `level` levels of pages below.
     pub fn on_disk(home: Home, level: u8) -> Box<Self> {
-        Self::with_word(std::ptr::without_provenance_mut(DISK), home, false, level)
+        Self::with_word(tag_word(DISK), home, false, level)
     }
 
     /// A reference to nothing yet: its page is installed before anybody can see it.
     pub fn new_dirty(serial: u32, level: u8) -> Box<Self> {
         let home = Home { serial, ..Home::default() };
-        Self::with_word(std::ptr::without_provenance_mut(LOADING), home, true, level)
+        Self::with_word(tag_word(LOADING), home, true, level)
     }
 
     fn with_word(word: *mut u8, home: Home, dirty: bool, level: u8) -> Box<Self> {
@@ -210,30 +227,43 @@ impl PageRef {
                 index.life().touch();
                 State::Index(index)
             }),
+            REMNANT => State::Remnant,
             _ => State::Dead,
         }
     }
 
-    /// The leaf that the word names, if it names one: what a hazard protocol reads twice.
+    /// What the word names, if its tag is `tag`.
     #[inline]
-    pub(super) fn leaf(&self) -> Option<NonNull<Leaf>> {
+    fn named<T>(&self, tag: usize) -> Option<NonNull<T>> {
         // Acquire: as in `state`.
         let word = self.word.load(Ordering::Acquire);
-        if word.addr() & TAG_MASK != LEAF {
+        if word.addr() & TAG_MASK != tag {
             return None;
         }
         NonNull::new(word.map_addr(|address| address & !TAG_MASK).cast())
     }
 
-    /// Whether a leaf is in memory here. If so, what the clock looks at in it is on its way to the processor:
-    /// who asks many references at once waits for one trip to memory, not for two with each.
+    /// The leaf that the word names, if it names one: what a hazard protocol reads twice.
+    #[inline]
+    pub(super) fn leaf(&self) -> Option<NonNull<Leaf>> {
+        self.named(LEAF)
+    }
+
+    /// The remnant that the word names, if it names one, as [`leaf`](Self::leaf).
+    #[inline]
+    pub(super) fn remnant(&self) -> Option<NonNull<Remnant>> {
+        self.named(REMNANT)
+    }
+
+    /// Whether a leaf is in memory here, or some rows of one. If it is a leaf, what the clock looks at in it is on its
+    /// way to the processor: who asks many references at once waits for one trip to memory, not for two with each.
     #[inline]
     pub fn foresees_leaf(&self) -> bool {
         let leaf = self.leaf();
         if let Some(leaf) = leaf {
             Leaf::prefetch_heat(leaf);
         }
-        leaf.is_some()
+        leaf.is_some() || self.remnant().is_some()
     }
 
     fn store_word(&self, page: *mut u8, tag: usize) {
@@ -242,29 +272,41 @@ impl PageRef {
         self.word.store(word, ordering!(Ordering::Release, WordRelaxed));
     }
 
-    fn exchange(&self, from: usize, to: usize) -> bool {
-        let (from, to) =
-            (std::ptr::without_provenance_mut(from), std::ptr::without_provenance_mut(to));
+    /// Puts `to` in the place of `from`, and returns what was there: `from`, as whoever put it there had it.
+    fn exchange(&self, from: *mut u8, to: *mut u8) -> Option<*mut u8> {
         if is_left_out!(ClaimWithoutExchange) {
             let was = self.word.load(Ordering::Acquire);
             if was == from {
                 self.word.store(to, Ordering::Release);
             }
-            return was == from;
+            return (was == from).then_some(was);
         }
         // AcqRel: whoever wins sees what the last owner of the page did to `home`.
-        self.word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).ok()
     }
 
     /// Claims the right to read the page in, or to keep others from it.
     pub fn claim(&self) -> Option<LoadClaim> {
-        self.exchange(DISK, LOADING).then(|| LoadClaim { reference: NonNull::from(self) })
+        // Another remnant may lie where this one lies by then: whichever the word names is ours.
+        let word = self.exchange(remnant_word(self.remnant()), tag_word(LOADING))?;
+        Some(LoadClaim { reference: NonNull::from(self), remnant: remnant_in(word) })
+    }
+
+    /// Puts `new` in the place of `old`, which the caller holds under a hazard. Returns `old` for who will free it; none
+    /// when it has left its place already.
+    pub(super) fn exchange_remnant(
+        &self,
+        old: &Remnant,
+        new: Option<NonNull<Remnant>>,
+    ) -> Option<NonNull<Remnant>> {
+        let word = remnant_word(Some(NonNull::from(old)));
+        self.exchange(word, remnant_word(new)).and_then(remnant_in)
     }
 
     /// Marks a page on disk as replaced; false when somebody reads it in, or it is in memory. The
     /// caller holds the structure lock.
     pub fn kill_on_disk(&self) -> bool {
-        self.exchange(DISK, DEAD)
+        self.exchange(tag_word(DISK), tag_word(DEAD)).is_some()
     }
 
     /// Takes [`kill_on_disk`](Self::kill_on_disk) back.
@@ -298,6 +340,14 @@ impl PageRef {
     /// index, and retires the page.
     pub(super) fn install_disk(&self) {
         self.store_word(std::ptr::null_mut(), DISK);
+    }
+
+    /// As [`install_disk`](Self::install_disk), but `remnant` of the leaf stays, if there is one.
+    pub(super) fn install_remnant(&self, remnant: Option<NonNull<Remnant>>) {
+        match remnant {
+            Some(remnant) => self.store_word(remnant.as_ptr().cast(), REMNANT),
+            None => self.install_disk(),
+        }
     }
 
     /// The reference is replaced. The caller as for [`install_disk`](Self::install_disk).
@@ -353,7 +403,7 @@ impl PageRef {
     /// leaf that somebody still holds is freed when it is let go.
     pub fn free_below(&mut self, hazards: &HazardDomain) {
         // Acquire: whoever installed the page may have been another thread.
-        let word = self.word.swap(std::ptr::without_provenance_mut(DEAD), Ordering::Acquire);
+        let word = self.word.swap(tag_word(DEAD), Ordering::Acquire);
         let page = word.map_addr(|address| address & !TAG_MASK);
         match word.addr() & TAG_MASK {
             LEAF => {
@@ -363,6 +413,11 @@ impl PageRef {
                 unsafe { leaf.as_ref() }.latch().kill();
                 // SAFETY: the word does not name it any more, and was the only one.
                 unsafe { retire_leaf(leaf, hazards) };
+            }
+            REMNANT => {
+                let Some(remnant) = NonNull::new(page.cast::<Remnant>()) else { return };
+                // SAFETY: as for the leaf.
+                unsafe { retire_remnant(remnant, hazards) };
             }
             INDEX => {
                 // SAFETY: the word owned the index, and `&mut self` says that nobody descends.
@@ -376,4 +431,22 @@ impl PageRef {
             _ => {}
         }
     }
+}
+
+/// A word that names nothing.
+fn tag_word(tag: usize) -> *mut u8 {
+    std::ptr::without_provenance_mut(tag)
+}
+
+/// The word of a page on disk of which `remnant` stays, if there is one.
+fn remnant_word(remnant: Option<NonNull<Remnant>>) -> *mut u8 {
+    match remnant {
+        Some(remnant) => remnant.as_ptr().cast::<u8>().map_addr(|address| address | REMNANT),
+        None => tag_word(DISK),
+    }
+}
+
+/// The remnant that `word` names, if it names anything: it is one of those that `remnant_word` makes.
+fn remnant_in(word: *mut u8) -> Option<NonNull<Remnant>> {
+    NonNull::new(word.map_addr(|address| address & !TAG_MASK).cast())
 }

@@ -9,6 +9,7 @@ use super::index::{Children, Index};
 use super::latched::Latched;
 use super::leaf::Leaf;
 use super::reference::{Home, PageRef};
+use super::remnant::{Keep, Remnant};
 use crate::memory::Owned;
 use crate::reclaim::HazardDomain;
 use crate::sync::Arc;
@@ -30,6 +31,15 @@ impl Latched<'_> {
     /// The leaf leaves memory; its home keeps saying where it is on disk.
     pub fn evict(self, hazards: &Arc<HazardDomain>) {
         self.change_word(hazards, PageRef::install_disk);
+    }
+
+    /// The same, but the rows that were read lately stay. All of the leaf is on disk. False, and it stays itself, if they
+    /// are none, or too many.
+    pub fn evict_all_but_rows(self, hazards: &Arc<HazardDomain>) -> Result<(), Self> {
+        let Some(remnant) = Remnant::of(self.leaf()) else { return Err(self) };
+        let remnant = NonNull::from(Box::leak(remnant));
+        self.change_word(hazards, |home| home.install_remnant(Some(remnant)));
+        Ok(())
     }
 
     /// The leaf and its reference are replaced by others, which the parent's index names already.
@@ -57,6 +67,43 @@ impl Latched<'_> {
         // killed it, so once.
         unsafe { retire_leaf(leaf, hazards) };
     }
+}
+
+impl PageRef {
+    /// Puts in the place of `old`, which the caller holds under a hazard, what is to stay of it. Returns by how many bytes
+    /// that is less; none when somebody was faster.
+    pub fn trim(&self, old: &Remnant, keep: Keep, hazards: &HazardDomain) -> Option<u64> {
+        let new = old.next(keep);
+        let bytes = new.as_ref().map_or(0, |new| new.charged_bytes());
+        let new = new.map(|new| NonNull::from(Box::leak(new)));
+        let Some(replaced) = self.exchange_remnant(old, new) else {
+            if let Some(new) = new {
+                // SAFETY: it was just taken out of a box, and nobody else knows it.
+                life::free(unsafe { Box::from_raw(new.as_ptr()) });
+            }
+            return None;
+        };
+        let bytes_before = old.charged_bytes();
+        // SAFETY: the word named it until we changed it.
+        unsafe { retire_remnant(replaced, hazards) };
+        Some(bytes_before.saturating_sub(bytes))
+    }
+}
+
+/// # Safety
+/// 1. No word names the remnant any more, and it is retired once.
+pub(super) unsafe fn retire_remnant(remnant: NonNull<Remnant>, hazards: &HazardDomain) {
+    // SAFETY: (1) it is alive until it is retired, below.
+    let bytes = unsafe { remnant.as_ref() }.leave() as usize;
+    // SAFETY: (1) is the caller's; every remnant was taken out of a box.
+    unsafe { hazards.retire(remnant.cast(), bytes, free_remnant) };
+}
+
+/// # Safety
+/// 1. `remnant` was taken out of a box, and is freed once.
+unsafe fn free_remnant(remnant: *mut ()) {
+    // SAFETY: (1).
+    life::free(unsafe { Box::from_raw(remnant.cast::<Remnant>()) });
 }
 
 /// # Safety

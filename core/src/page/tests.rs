@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::ids::TxnId;
+use crate::base::ids::{TableId, TxnId};
 use crate::cache::Cache;
 use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind, Tag};
 use crate::memory::Owned;
@@ -241,8 +241,139 @@ fn claim_is_exclusive_and_returns_the_page_to_disk() {
     drop(claim);
     assert!(matches!(page.reference.state(&epoch::pin()), State::Disk));
     let claim = page.reference.claim().expect("on disk again");
-    claim.install_leaf(page.leaf(&[b"a"]));
+    claim.install_leaf(page.leaf(&[b"a"]), &page.hazards);
     assert_eq!(look(page.pinned().leaf().expect("pinned"), b"a", &Everything), found(b"a"));
+}
+
+/// A leaf of a thousand bytes a row.
+fn long_rows(page: &Page, keys: &[&[u8]]) -> Owned<Leaf> {
+    let mut builder = PageBuilder::new(PageKind::Leaf, &[], BuilderCapacity::default());
+    keys.iter().for_each(|key| builder.push(key, Tag::Inline, &key.repeat(1000)));
+    let image = builder.finish_image();
+    Leaf::new(image, None, LeafRange::default(), &page.reference, &page.cache, 4)
+}
+
+const KEYS: [&[u8]; 8] = [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h"];
+
+/// A page in memory with a row for each of `KEYS`, of which some were read.
+fn page_with_rows_read(read: &[&[u8]]) -> Page {
+    let page = Page::new(&[]);
+    let rows = long_rows(&page, &KEYS);
+    page.pinned().leaf().expect("pinned").latch().replace_with(rows, &page.hazards);
+    let pin = page.pinned();
+    for key in read {
+        let value = key.repeat(1000);
+        assert_eq!(pin.leaf().expect("pinned").read(key, &Everything), found(&value));
+    }
+    drop(pin);
+    page
+}
+
+fn evict_all_but_rows(page: &Page) -> bool {
+    let pin = page.pinned();
+    let latched = pin.leaf().expect("pinned").latch();
+    let stays = latched.evict_all_but_rows(&page.hazards).is_ok();
+    drop(pin);
+    page.hazards.reclaim();
+    stays
+}
+
+/// Which of `KEYS` are in memory.
+fn rows_in_memory(page: &Page) -> Vec<&'static [u8]> {
+    let mut pin = page.pin();
+    let mut is_here = |key: &&[u8]| {
+        let is_here = pin.pin_row_of(TableId(1), &page.reference, key);
+        assert_eq!(pin.value().is_some(), is_here);
+        if let Some(value) = pin.value() {
+            assert_eq!(value, ValueRef::Inline(&key.repeat(1000)));
+        }
+        assert!(pin.leaf().is_none());
+        is_here
+    };
+    KEYS.into_iter().filter(|key| is_here(key)).collect()
+}
+
+#[test]
+fn rows_that_were_read_stay_when_their_leaf_leaves() {
+    let page = page_with_rows_read(&[b"b", b"g"]);
+    assert!(evict_all_but_rows(&page));
+    assert!(matches!(page.reference.state(&epoch::pin()), State::Remnant));
+    assert!(page.cache.bytes_used() < 3000);
+    assert_eq!(rows_in_memory(&page), [b"b", b"g"]);
+    assert!(!page.reference.kill_on_disk(), "an index may not leave while rows are here");
+    // Who wanted to read the leaf in and could not leaves the rows.
+    let claim = page.reference.claim().expect("a leaf on disk");
+    assert_eq!(rows_in_memory(&page).len(), 0);
+    drop(claim);
+    assert_eq!(rows_in_memory(&page), [b"b", b"g"]);
+    // When the leaf is read in and leaves again, they stay again.
+    let claim = page.reference.claim().expect("a leaf on disk");
+    claim.install_leaf(long_rows(&page, &KEYS), &page.hazards);
+    assert!(evict_all_but_rows(&page));
+    assert_eq!(rows_in_memory(&page), [b"b", b"g"]);
+}
+
+#[test]
+fn nothing_stays_of_a_leaf_that_nobody_or_everybody_read() {
+    for read in [&KEYS[..0], &KEYS[..6]] {
+        let page = page_with_rows_read(read);
+        assert!(!evict_all_but_rows(&page));
+        assert!(matches!(page.reference.state(&epoch::pin()), State::Leaf(_)));
+    }
+}
+
+#[test]
+fn row_outlives_what_it_lies_in_while_it_is_held() {
+    let page = page_with_rows_read(&[b"c"]);
+    assert!(evict_all_but_rows(&page));
+    let (mut reader, mut evictor) = (page.pin(), page.pin());
+    assert!(reader.pin_row_of(TableId(1), &page.reference, b"c"));
+    assert!(evictor.pin_remnant(&page.reference));
+    let held = evictor.remnant().expect("pinned");
+    assert_eq!(page.reference.trim(held, Keep::All, &page.hazards), Some(0));
+    assert_eq!(page.reference.trim(held, Keep::All, &page.hazards), None, "it was replaced");
+    drop(evictor);
+    page.hazards.reclaim();
+    assert_eq!(reader.value(), Some(ValueRef::Inline(&b"c".repeat(1000))));
+    assert_eq!(rows_in_memory(&page), [b"c"], "it is somewhere else");
+    reader.release();
+    page.hazards.reclaim();
+    assert_eq!(page.hazards.retired_bytes(), 0);
+}
+
+/// What nobody reads leaves after some rounds of the clock; what is read each time stays.
+#[test]
+fn rows_leave_when_they_are_read_no_more() {
+    let page = page_with_rows_read(&[b"a", b"d"]);
+    assert!(evict_all_but_rows(&page));
+    let (mut pin, mut rounds, mut uses) = (page.pin(), 0, Uses::default());
+    while rows_in_memory_but(&page, b"d") {
+        assert!(pin.pin_row_of(TableId(1), &page.reference, b"d"));
+        assert!(pin.pin_remnant(&page.reference));
+        let held = pin.remnant().expect("pinned");
+        if held.cool(2, &mut uses) {
+            assert!(page.reference.trim(held, Keep::ReadLately, &page.hazards).is_some());
+        }
+        rounds += 1;
+        assert!(rounds < 20, "it stays for ever");
+    }
+    assert!(rounds > 3, "it left at once");
+    assert_eq!(rows_in_memory(&page), [b"d"]);
+    for _ in 0..20 {
+        if pin.pin_remnant(&page.reference) {
+            let held = pin.remnant().expect("pinned");
+            if held.cool(1, &mut uses) {
+                page.reference.trim(held, Keep::ReadLately, &page.hazards);
+            }
+        }
+    }
+    assert!(matches!(page.reference.state(&epoch::pin()), State::Disk));
+}
+
+/// Whether the remnant has more rows than that of `key`, found out without reading any.
+fn rows_in_memory_but(page: &Page, key: &[u8]) -> bool {
+    let mut pin = page.pin();
+    pin.pin_remnant(&page.reference) && pin.remnant().is_some_and(|held| held.first_key() != key)
 }
 
 #[test]

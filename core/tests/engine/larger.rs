@@ -159,6 +159,56 @@ fn snapshot_that_fills_the_cache_keeps_the_bound() {
     session.put(&table, b"after", b"it").expect("a put");
 }
 
+/// One row of each leaf is read again and again: the rows fit the cache, and their leaves are five times as much. They are
+/// read from memory, and when they change or go, that is what is read.
+#[test]
+fn rows_that_are_read_stay_and_their_leaves_leave() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(&folder.path().join("spam"), options(false)).expect("it opens");
+    let table = engine.create_table("main", &TableOptions::default()).expect("a table");
+    let mut session = engine.session().expect("a session");
+    let count = 6 * CACHE_BYTES / VALUE_BYTES as u64;
+    for key in 0..count {
+        session.put(&table, &key.to_be_bytes(), &value_of(VALUE_BYTES, key)).expect("a put");
+    }
+    let (seed, wanted): (u64, Vec<u64>) = (seed(), (0..count).step_by(30).collect());
+    let mut blocks_read = 0;
+    for round in 0..8 {
+        let before = engine.stats();
+        read_back(
+            &engine,
+            &table,
+            keys(seed + round, wanted.len() as u64).into_iter().map(|at| wanted[at as usize]),
+        );
+        let after = engine.stats();
+        blocks_read = after.blocks_read - before.blocks_read;
+    }
+    assert!(
+        blocks_read < wanted.len() as u64 / 20,
+        "{blocks_read} blocks were read for {} rows",
+        wanted.len()
+    );
+    assert!(engine.stats().remnant_reads > 0);
+    let (changed, gone) = (wanted.iter().step_by(3), wanted.iter().skip(1).step_by(3));
+    for key in changed.clone() {
+        session.put(&table, &key.to_be_bytes(), &value_of(VALUE_BYTES, key + 1)).expect("a put");
+    }
+    for key in gone.clone() {
+        assert!(session.remove(&table, &key.to_be_bytes()).expect("a removal"));
+    }
+    for _ in 0..4 {
+        for (at, key) in wanted.iter().enumerate() {
+            let value = session.get(&table, &key.to_be_bytes(), <[u8]>::to_vec).expect("a get");
+            let expected = match at % 3 {
+                0 => Some(value_of(VALUE_BYTES, key + 1)),
+                1 => None,
+                _ => Some(value_of(VALUE_BYTES, *key)),
+            };
+            assert!(value == expected, "key {key}");
+        }
+    }
+}
+
 /// The keys of one thread in an order that looks random: each of `0..count` once.
 fn keys(seed: u64, count: u64) -> Vec<u64> {
     let mut keys: Vec<u64> = (0..count).collect();

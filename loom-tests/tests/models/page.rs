@@ -13,8 +13,8 @@ use rshelve_core::internals::reclaim::{Fences, HazardDomain, HazardSlot};
 use rshelve_core::internals::weaken::Weakness;
 use rshelve_core::memory::Owned;
 use rshelve_core::page::{
-    Everything, Home, Leaf, LeafRange, Lookup, PageRef, PinnedLeaf, Settled, UpdateKind, View,
-    new_leaf_in,
+    Everything, Home, Keep, Leaf, LeafRange, Lookup, PageRef, PinnedLeaf, Settled, UpdateKind,
+    ValueRef, View, new_leaf_in,
 };
 
 /// What loom says of a read that is not in order with a publication or a free.
@@ -130,7 +130,7 @@ fn read_in() {
         let claim = page.reference.claim();
         let won = claim.is_some();
         if let Some(claim) = claim {
-            claim.install_leaf(page.leaf(&[b"a"]));
+            claim.install_leaf(page.leaf(&[b"a"]), &page.hazards);
         }
         if pin.pin(&page.reference) {
             assert_eq!(read(&pin, b"a", &Everything), Some(&b"a"[..]), "a row was lost");
@@ -143,6 +143,81 @@ fn read_in() {
     };
     let won = reads(&page);
     assert!(won != other.join().unwrap(), "a page was not read in once");
+}
+
+/// A page of which the row `a` stayed when its leaf left.
+fn page_with_row_left() -> Arc<Page> {
+    let page = Page::new(&[b"a", b"b", b"c"]);
+    let pin = page.pinned();
+    assert_eq!(value(pin.leaf().unwrap().read(b"a", &Everything)), Some(&b"a"[..]));
+    let stays = pin.leaf().unwrap().latch().evict_all_but_rows(&page.hazards).is_ok();
+    assert!(stays, "nothing stays");
+    drop(pin);
+    page.hazards.reclaim();
+    page
+}
+
+/// Reads the row that stayed, wherever it is.
+fn read_row_left(page: &Page, pin: &mut PinnedLeaf) {
+    if pin.pin_row_of(TableId(1), &page.reference, b"a") {
+        let ends = pin.remnant().map(|remnant| remnant.first_key());
+        assert_eq!(ends.as_deref(), Some(&b"a"[..]), "what stayed has another row");
+        assert!(matches!(pin.value(), Some(ValueRef::Inline(b"a"))), "a row was lost");
+    } else if pin.pin(&page.reference) {
+        assert_eq!(read(pin, b"a", &Everything), Some(&b"a"[..]), "a row was lost");
+    }
+}
+
+/// Beside a reader of the row that stayed: the clock moves it to other memory, or takes it away.
+fn trim() {
+    let page = page_with_row_left();
+    let reader = {
+        let (page, mut pin) = (page.clone(), page.pin());
+        thread::spawn(move || {
+            read_row_left(&page, &mut pin);
+            pin.release();
+            pin
+        })
+    };
+    let mut pin = page.pin();
+    assert!(pin.pin_remnant(&page.reference));
+    assert!(page.reference.trim(pin.remnant().unwrap(), Keep::All, &page.hazards).is_some());
+    pin.release();
+    page.hazards.reclaim();
+    let _idle = reader.join().unwrap();
+    page.hazards.reclaim();
+    assert_eq!(page.hazards.retired_bytes(), 0, "an idle pin holds a remnant");
+}
+
+/// Beside a reader of the row that stayed, the leaf is read in.
+fn read_in_beside_row() {
+    let page = page_with_row_left();
+    let reader = {
+        let (page, mut pin) = (page.clone(), page.pin());
+        thread::spawn(move || read_row_left(&page, &mut pin))
+    };
+    let claim = page.reference.claim().expect("a leaf on disk");
+    claim.install_leaf(page.leaf(&[b"a", b"b", b"c"]), &page.hazards);
+    page.hazards.reclaim();
+    reader.join().unwrap();
+    // The row that stayed counts as read.
+    let pin = page.pinned();
+    assert!(pin.leaf().unwrap().latch().evict_all_but_rows(&page.hazards).is_ok());
+}
+
+/// One reads the leaf in, or cannot and gives it back, while the clock moves the row that stayed.
+fn claim_against_trim() {
+    let page = page_with_row_left();
+    let loader = {
+        let page = page.clone();
+        thread::spawn(move || drop(page.reference.claim()))
+    };
+    let mut pin = page.pin();
+    if pin.pin_remnant(&page.reference) {
+        page.reference.trim(pin.remnant().unwrap(), Keep::All, &page.hazards);
+    }
+    loader.join().unwrap();
+    assert!(pin.pin_row_of(TableId(1), &page.reference, b"a"), "the row is gone");
 }
 
 /// New keys, out of order, through two growths of the arrays, beside a reader.
@@ -319,6 +394,18 @@ fn model_1_leaf_against_evict_and_replace() {
 #[test]
 fn model_1_leaf_needs_the_second_look() {
     check_control("1 pinned leaf", Weakness::PinWithoutSecondLook, RACE, evict);
+}
+
+#[test]
+fn model_1_row_that_stayed_against_trim_and_load() {
+    check("1 row that stayed against trim", trim);
+    check("1 row that stayed against load", read_in_beside_row);
+    check("1 load against trim", claim_against_trim);
+}
+
+#[test]
+fn model_1_row_that_stayed_needs_the_second_look() {
+    check_control("1 row that stayed", Weakness::PinWithoutSecondLook, RACE, trim);
 }
 
 #[test]

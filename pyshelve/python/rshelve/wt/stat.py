@@ -33,8 +33,10 @@ class conn:
     log_bytes: Final = 1012
     log_syncs: Final = 1013
     cache_waits: Final = 1014
-    cache_bytes: Final = 1015
-    file_bytes: Final = 1016
+    remnants_left: Final = 1015
+    remnant_reads: Final = 1016
+    cache_bytes: Final = 1017
+    file_bytes: Final = 1018
 
     # WiredTiger's names for the same.
     block_read: Final = blocks_read
