@@ -120,7 +120,10 @@ impl Drop for Closer {
         if let Err(error) = self.close() {
             tracing::error!(database = %self.inner.label, %error, "the database was not closed cleanly");
         }
-        epoch::collect();
+        // In a forked child, what other threads left undone is the parent's.
+        if self.inner.guard.is_ours() {
+            epoch::collect();
+        }
     }
 }
 
