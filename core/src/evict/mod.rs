@@ -87,10 +87,9 @@ fn evict_leaves(
     let mut evicted = 0;
     let mut ready = Vec::new();
     for pin in leaves {
-        if evict_clean(tree, &pin, may_rows_stay) {
-            evicted += 1;
-        } else {
-            prepare(tree, pin, fold, &mut ready)?;
+        match evict_clean(tree, &pin, may_rows_stay) {
+            Some(is_evicted) => evicted += usize::from(is_evicted),
+            None => prepare(tree, pin, fold, &mut ready)?,
         }
     }
     if ready.is_empty() {
@@ -106,13 +105,11 @@ fn evict_leaves(
     Ok(evicted)
 }
 
-/// Drops the leaf if all of it is on disk.
-fn evict_clean(tree: &Tree, pin: &PinnedLeaf, may_rows_stay: bool) -> bool {
-    let Some(latched) = pin.leaf().and_then(|leaf| leaf.try_latch()) else { return false };
-    if latched.home().is_none_or(|home| home.is_dirty()) {
-        return false;
-    }
-    evict(tree, latched, may_rows_stay)
+/// Drops the leaf, if it is to leave; none where not all of it is on disk.
+fn evict_clean(tree: &Tree, pin: &PinnedLeaf, may_rows_stay: bool) -> Option<bool> {
+    let latched = pin.leaf().and_then(|leaf| leaf.try_latch())?;
+    let is_clean = latched.home().is_some_and(|home| !home.is_dirty());
+    is_clean.then(|| evict(tree, latched, may_rows_stay))
 }
 
 /// Drops the leaf, all of which is on disk, but for the rows that were read lately, if they may stay. False, and it

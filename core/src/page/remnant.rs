@@ -10,10 +10,10 @@
 //! A remnant never changes. It says what the leaf's block says, which everybody sees; what it has not, only the
 //! block can tell. Whoever writes, or walks, needs the leaf.
 
-use super::leaf::{Leaf, ValueRef};
-use super::marks::{Marks, Uses, mark_of};
 use smallvec::SmallVec;
 
+use super::leaf::{Leaf, ValueRef};
+use super::marks::{Marks, Uses, mark_of};
 use crate::cache::{Cache, Charge};
 use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind};
 use crate::memory::Sparse;
