@@ -95,7 +95,7 @@ statistics! {
     checkpoints,
     /// Pages dropped from the cache.
     pages_evicted,
-    /// Of those, the ones that had to be written first.
+    /// Pages that were written so that they could be dropped.
     pages_written_by_eviction,
     /// Leaf pages rebuilt in memory.
     pages_rebuilt,

@@ -33,8 +33,10 @@ impl Latched<'_> {
         self.change_word(hazards, PageRef::install_disk);
     }
 
-    /// The same, but the rows that were read lately stay. All of the leaf is on disk. False, and it stays itself, if they
-    /// are none, or too many.
+    /// The same, but the rows that were read lately stay. All of the leaf is on disk.
+    ///
+    /// # Errors
+    /// The latch again, and the leaf stays as it is, if no row was read lately, or rows of more than half of it.
     pub fn evict_all_but_rows(self, hazards: &Arc<HazardDomain>) -> Result<(), Self> {
         let Some(remnant) = Remnant::of(self.leaf()) else { return Err(self) };
         let remnant = NonNull::from(Box::leak(remnant));
