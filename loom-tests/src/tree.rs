@@ -77,9 +77,9 @@ pub fn shared() -> (Shared, std::sync::Arc<Stats>) {
     (shared, stats)
 }
 
-/// Pages that split when they have a few rows.
+/// Pages that split when they have three rows of the models.
 fn options() -> TableOptions {
-    TableOptions { leaf_bytes_max: 64, internal_bytes_max: 4096, ..Default::default() }
+    TableOptions { leaf_bytes_max: 124, internal_bytes_max: 4096, ..Default::default() }
 }
 
 /// An empty tree.

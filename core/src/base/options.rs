@@ -274,7 +274,8 @@ pub enum Compression {
 /// The knobs of a table, fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableOptions {
-    /// How its blocks are compressed.
+    /// How its blocks are compressed. Pages of a table without compression lie in whole frames of 4 KiB,
+    /// which is faster to write; compressed ones take multiples of 512 bytes.
     pub compression: Compression,
     /// The size in bytes above which a leaf page splits. 4 KiB to 512 KiB; the default is 16 KiB.
     ///

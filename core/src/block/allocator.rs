@@ -21,7 +21,7 @@ use hashbrown::HashMap;
 
 use super::available::AvailableExtents;
 use super::extent::{Extent, ExtentList};
-use super::{FIRST_EXTENT, UNIT_BYTES};
+use super::{FIRST_EXTENT, Grain, UNIT_BYTES};
 use crate::base::ids::Generation;
 
 /// The allocation state of the data file.
@@ -153,19 +153,19 @@ impl Allocator {
         }
     }
 
-    /// Places extents of `sizes` (whole units each) and returns their offsets in order: in one
+    /// Places extents of `sizes` (whole grains each) and returns their offsets in order: in one
     /// run if there is one, else packed into the largest that there are, and what is left at the
     /// end of the file.
     ///
     /// # Errors
     /// [`NeedsGrowth`] when the rest does not fit the file; nothing is taken then.
-    pub(super) fn place(&mut self, sizes: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
+    pub(super) fn place(&mut self, sizes: &[u64], grain: Grain) -> Result<Vec<u64>, NeedsGrowth> {
         let mut offsets = Vec::with_capacity(sizes.len());
         let mut runs: Vec<Extent> = Vec::new();
         let mut rest = sizes;
         while self.compactions > 0
             && let Some((&size, others)) = rest.split_first()
-            && let Some(run) = self.available.take_below(size, u64::MAX)
+            && let Some(run) = self.available.take_below(size, grain, u64::MAX)
         {
             offsets.push(run.offset);
             runs.push(run);
@@ -173,31 +173,56 @@ impl Allocator {
         }
         while let Some(&first) = rest.first() {
             let rest_bytes: u64 = rest.iter().sum();
-            let run = if let Some(run) = self.available.take(rest_bytes) {
+            let largest = self.available.largest(grain).filter(|run| run.len >= first);
+            let run = if let Some(run) = self.available.take(rest_bytes, grain) {
                 run
-            } else if let Some(largest) = self.available.largest().filter(|run| run.len >= first) {
+            } else if let Some(largest) = largest {
                 let fitting_bytes = fitting_bytes(rest, largest.len);
                 self.available.take_front(largest, fitting_bytes)
-            } else if self.end + rest_bytes <= self.file_bytes {
-                let run = Extent { offset: self.end, len: rest_bytes };
-                self.end = run.end();
-                run
             } else {
-                self.take_back(&runs);
-                return Err(NeedsGrowth { bytes: rest_bytes });
+                match self.take_end(rest_bytes, grain) {
+                    Ok(run) => run,
+                    Err(needs) => {
+                        self.take_back(&runs);
+                        return Err(needs);
+                    }
+                }
             };
             rest = push_offsets(rest, run, &mut offsets);
             runs.push(run);
         }
-        let placed_bytes: u64 = sizes.iter().sum();
-        self.allocated_bytes += placed_bytes;
-        self.allocated_since_begin_bytes += placed_bytes;
+        self.count_placed(sizes);
         Ok(offsets)
     }
 
+    /// Takes the first `bytes` of whole grains behind all that is allocated. What lies before them
+    /// becomes available.
+    fn take_end(&mut self, bytes: u64, grain: Grain) -> Result<Extent, NeedsGrowth> {
+        let run = Extent { offset: grain.round_up(self.end), len: bytes };
+        if run.end() > self.file_bytes {
+            return Err(NeedsGrowth { bytes: run.end() - self.end });
+        }
+        let skipped = Extent { offset: self.end, len: run.offset - self.end };
+        self.end = run.end();
+        if skipped.len > 0 {
+            self.make_available(skipped);
+        }
+        Ok(run)
+    }
+
+    fn count_placed(&mut self, sizes: &[u64]) {
+        let placed_bytes: u64 = sizes.iter().sum();
+        self.allocated_bytes += placed_bytes;
+        self.allocated_since_begin_bytes += placed_bytes;
+    }
+
     /// Like [`Allocator::place`], for blocks that only references in memory and checkpoints name.
-    pub(super) fn place_pages(&mut self, sizes: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
-        let offsets = self.place(sizes)?;
+    pub(super) fn place_pages(
+        &mut self,
+        sizes: &[u64],
+        grain: Grain,
+    ) -> Result<Vec<u64>, NeedsGrowth> {
+        let offsets = self.place(sizes, grain)?;
         if !self.is_in_checkpoint {
             self.fresh.extend(offsets.iter().copied().zip(sizes.iter().copied()));
         }
@@ -215,45 +240,48 @@ impl Allocator {
         if !self.is_fresh(extent) {
             return self.free(extent, false);
         }
-        self.fresh.remove(&extent.offset);
         self.give_back(&[extent]);
         Ok(())
     }
 
     /// Like [`Allocator::place`], each extent as low in the file as it can be, and all of them
     /// ending at or before `ceiling`; `None` (and nothing taken) when they do not all fit.
-    pub(super) fn place_below(&mut self, sizes: &[u64], ceiling: u64) -> Option<Vec<u64>> {
+    pub(super) fn place_below(
+        &mut self,
+        sizes: &[u64],
+        grain: Grain,
+        ceiling: u64,
+    ) -> Option<Vec<u64>> {
         let mut runs = Vec::with_capacity(sizes.len());
         for &size in sizes {
-            let Some(run) = self.available.take_below(size, ceiling) else {
+            let Some(run) = self.available.take_below(size, grain, ceiling) else {
                 self.take_back(&runs);
                 return None;
             };
             runs.push(run);
         }
-        let placed_bytes: u64 = sizes.iter().sum();
-        self.allocated_bytes += placed_bytes;
-        self.allocated_since_begin_bytes += placed_bytes;
+        self.count_placed(sizes);
         Some(runs.iter().map(|run| run.offset).collect())
     }
 
     /// Like [`Allocator::place`], but behind all that is allocated.
-    pub(super) fn place_behind(&mut self, sizes: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
-        let bytes: u64 = sizes.iter().sum();
-        if self.end + bytes > self.file_bytes {
-            return Err(NeedsGrowth { bytes });
-        }
-        let run = Extent { offset: self.end, len: bytes };
-        self.end = run.end();
+    pub(super) fn place_behind(
+        &mut self,
+        sizes: &[u64],
+        grain: Grain,
+    ) -> Result<Vec<u64>, NeedsGrowth> {
+        let run = self.take_end(sizes.iter().sum(), grain)?;
         let mut offsets = Vec::with_capacity(sizes.len());
         push_offsets(sizes, run, &mut offsets);
-        self.allocated_bytes += bytes;
-        self.allocated_since_begin_bytes += bytes;
+        self.count_placed(sizes);
         Ok(offsets)
     }
 
     /// Makes extents available again that were placed and to which nothing ever referred.
     pub(super) fn give_back(&mut self, extents: &[Extent]) {
+        for extent in extents {
+            self.fresh.remove(&extent.offset);
+        }
         self.take_back(extents);
         let bytes: u64 = extents.iter().map(|extent| extent.len).sum();
         self.allocated_bytes = self.allocated_bytes.saturating_sub(bytes);
@@ -617,7 +645,7 @@ fn push_offsets<'s>(sizes: &'s [u64], run: Extent, offsets: &mut Vec<u64>) -> &'
         if at + size > run.end() {
             break;
         }
-        debug_assert!(size > 0 && size.is_multiple_of(UNIT_BYTES));
+        debug_assert!(size > 0 && size.is_multiple_of(UNIT_BYTES), "whole units at least");
         offsets.push(at);
         at += size;
         rest = others;

@@ -3,9 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::block::FRAME_BYTES;
 
 /// No reader in another process.
 const UNREAD: Generation = Generation(u64::MAX);
+
+/// Units in a frame.
+const FRAME_UNITS: u64 = FRAME_BYTES / UNIT_BYTES;
 
 /// Where a unit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +24,10 @@ enum Mark {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Place(Vec<u64>),
-    PlaceBelow(Vec<u64>, u64),
-    PlaceAndGiveBack(Vec<u64>),
+    Place(Grain, Vec<u64>),
+    PlaceBelow(Grain, Vec<u64>, u64),
+    PlaceBehind(Grain, Vec<u64>),
+    PlaceAndGiveBack(Grain, Vec<u64>),
     Free { which: usize, in_checkpoint: bool },
     FreeTwice { which: usize },
     Begin,
@@ -33,11 +38,15 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let sizes = || prop::collection::vec(1_u64..20, 1..8);
+    let units = || prop::collection::vec(1_u64..20, 1..8);
+    let frames = prop::collection::vec((1_u64..4).prop_map(|frames| frames * FRAME_UNITS), 1..6);
+    let sizes = || prop_oneof![(Just(Grain::Unit), units()), (Just(Grain::Frame), frames.clone()),];
     prop_oneof![
-        6 => sizes().prop_map(Op::Place),
-        1 => (sizes(), 0_u64..300).prop_map(|(sizes, ceiling)| Op::PlaceBelow(sizes, ceiling)),
-        1 => sizes().prop_map(Op::PlaceAndGiveBack),
+        6 => sizes().prop_map(|(grain, sizes)| Op::Place(grain, sizes)),
+        1 => (sizes(), 0_u64..300)
+            .prop_map(|((grain, sizes), ceiling)| Op::PlaceBelow(grain, sizes, ceiling)),
+        1 => sizes().prop_map(|(grain, sizes)| Op::PlaceBehind(grain, sizes)),
+        1 => sizes().prop_map(|(grain, sizes)| Op::PlaceAndGiveBack(grain, sizes)),
         12 => (any::<usize>(), any::<bool>())
             .prop_map(|(which, in_checkpoint)| Op::Free { which, in_checkpoint }),
         1 => any::<usize>().prop_map(|which| Op::FreeTwice { which }),
@@ -93,10 +102,19 @@ impl Model {
         self.marks.iter_mut().filter(|mark| **mark == from).for_each(|mark| *mark = to);
     }
 
-    fn place(&mut self, units: &[u64]) -> Vec<Extent> {
+    fn place(&mut self, grain: Grain, units: &[u64]) -> Vec<Extent> {
+        self.place_by(Allocator::place, grain, units)
+    }
+
+    fn place_by(
+        &mut self,
+        place: impl Fn(&mut Allocator, &[u64], Grain) -> Result<Vec<u64>, NeedsGrowth>,
+        grain: Grain,
+        units: &[u64],
+    ) -> Vec<Extent> {
         let sizes: Vec<_> = units.iter().map(|units| units * UNIT_BYTES).collect();
         let offsets = loop {
-            match self.allocator.place(&sizes) {
+            match place(&mut self.allocator, &sizes, grain) {
                 Ok(offsets) => break offsets,
                 Err(needs) => {
                     let end = self.allocator.end() + needs.bytes;
@@ -105,11 +123,12 @@ impl Model {
                 }
             }
         };
-        self.take(&offsets, &sizes)
+        self.take(grain, &offsets, &sizes)
     }
 
-    fn take(&mut self, offsets: &[u64], sizes: &[u64]) -> Vec<Extent> {
+    fn take(&mut self, grain: Grain, offsets: &[u64], sizes: &[u64]) -> Vec<Extent> {
         assert_eq!(offsets.len(), sizes.len());
+        assert!(offsets.iter().all(|offset| offset % grain.bytes() == 0), "{grain:?}: {offsets:?}");
         let placed: Vec<_> =
             offsets.iter().zip(sizes).map(|(&offset, &len)| Extent { offset, len }).collect();
         for &extent in &placed {
@@ -130,7 +149,7 @@ impl Model {
     }
 
     fn finish(&mut self, durable: bool, frees_between: usize) {
-        let list = self.place(&[2])[0];
+        let list = self.place(Grain::Unit, &[2])[0];
         let snapshot = self.allocator.start_finishing();
         self.move_all(Mark::Closing, Mark::Finishing);
         if let Some(old) = self.list {
@@ -143,7 +162,7 @@ impl Model {
         assert_eq!(available_bytes, self.bytes(|mark| mark == Mark::Available));
         for which in 0..frees_between {
             self.free(which * 7, which % 2 == 0);
-            let placed = self.place(&[3]);
+            let placed = self.place(Grain::Unit, &[3]);
             self.live.extend(placed);
         }
         if !durable {
@@ -202,21 +221,27 @@ impl Model {
 
     fn apply(&mut self, op: Op) {
         match op {
-            Op::Place(units) => {
-                let placed = self.place(&units);
+            Op::Place(grain, units) => {
+                let placed = self.place(grain, &units);
                 self.live.extend(placed);
             }
-            Op::PlaceBelow(units, ceiling) => {
+            Op::PlaceBehind(grain, units) => {
+                let end = self.allocator.end();
+                let placed = self.place_by(Allocator::place_behind, grain, &units);
+                assert!(placed.iter().all(|extent| extent.offset >= end));
+                self.live.extend(placed);
+            }
+            Op::PlaceBelow(grain, units, ceiling) => {
                 let sizes: Vec<_> = units.iter().map(|units| units * UNIT_BYTES).collect();
                 let ceiling = FIRST_EXTENT + ceiling * UNIT_BYTES;
-                if let Some(offsets) = self.allocator.place_below(&sizes, ceiling) {
-                    let placed = self.take(&offsets, &sizes);
+                if let Some(offsets) = self.allocator.place_below(&sizes, grain, ceiling) {
+                    let placed = self.take(grain, &offsets, &sizes);
                     assert!(placed.iter().all(|extent| extent.end() <= ceiling));
                     self.live.extend(placed);
                 }
             }
-            Op::PlaceAndGiveBack(units) => {
-                let placed = self.place(&units);
+            Op::PlaceAndGiveBack(grain, units) => {
+                let placed = self.place(grain, &units);
                 self.allocator.give_back(&placed);
                 for extent in placed {
                     self.mark(extent, Some(Mark::Used), Mark::Available);
@@ -316,7 +341,7 @@ fn allocator(available: &[(u64, u64)], end: u64, file_bytes: u64) -> Allocator {
 
 fn placed_units(allocator: &mut Allocator, units: &[u64]) -> Result<Vec<u64>, NeedsGrowth> {
     let sizes: Vec<_> = units.iter().map(|units| units * UNIT_BYTES).collect();
-    let offsets = allocator.place(&sizes)?;
+    let offsets = allocator.place(&sizes, Grain::Unit)?;
     Ok(offsets.iter().map(|offset| (offset - FIRST_EXTENT) / UNIT_BYTES).collect())
 }
 
@@ -334,10 +359,26 @@ fn place_splits_a_batch_over_the_largest_runs_and_the_end() {
 }
 
 #[test]
+fn frames_behind_the_end_begin_at_the_next_frame_and_leave_what_is_before_it() {
+    let mut space = allocator(&[], 3, 16);
+    let sizes = [FRAME_BYTES, FRAME_BYTES];
+    let missing = NeedsGrowth { bytes: 21 * UNIT_BYTES };
+    assert_eq!(space.place(&sizes, Grain::Frame), Err(missing));
+    assert_eq!(space.place_behind(&sizes, Grain::Frame), Err(missing));
+    assert_eq!(space.available().count(), 0);
+    space.set_file_bytes(space.end() + missing.bytes);
+    let placed = space.place(&sizes, Grain::Frame).unwrap();
+    assert_eq!(placed, [FIRST_EXTENT + FRAME_BYTES, FIRST_EXTENT + 2 * FRAME_BYTES]);
+    let skipped = Extent { offset: FIRST_EXTENT + 3 * UNIT_BYTES, len: 5 * UNIT_BYTES };
+    assert_eq!(space.available().iter().collect::<Vec<_>>(), [skipped]);
+    assert_eq!(space.allocated_bytes(), 2 * FRAME_BYTES);
+}
+
+#[test]
 fn place_that_needs_growth_takes_nothing() {
     let mut space = allocator(&[(0, 3)], 30, 31);
     let was = space.available.clone();
-    assert_eq!(space.place(&[1024, 1024]), Err(NeedsGrowth { bytes: 1024 }));
+    assert_eq!(space.place(&[1024, 1024], Grain::Unit), Err(NeedsGrowth { bytes: 1024 }));
     assert_eq!((space.end(), space.allocated_bytes()), (FIRST_EXTENT + 30 * 512, 0));
     assert_eq!(space.available, was);
 }
@@ -371,7 +412,7 @@ fn free_page_is_available_at_once_only_between_checkpoints() {
         FIRST_EXTENT + (1 << 20),
     );
     let place = |allocator: &mut Allocator| {
-        let offset = allocator.place_pages(&[1024]).unwrap()[0];
+        let offset = allocator.place_pages(&[1024], Grain::Unit).unwrap()[0];
         Extent { offset, len: 1024 }
     };
     let is_available = |allocator: &Allocator, extent| allocator.available().overlap(extent);
@@ -418,7 +459,7 @@ fn named_checkpoint_keeps_what_it_reaches_and_nothing_else() {
         FIRST_EXTENT,
         FIRST_EXTENT + (1 << 20),
     );
-    allocator.place(&[20 * UNIT_BYTES]).unwrap();
+    allocator.place(&[20 * UNIT_BYTES], Grain::Unit).unwrap();
     // At the first named checkpoint units 5..8 are free, at the second 0..2 are.
     let reach = |generation, free: Extent, end: Extent| Reach {
         generation: Generation(generation),

@@ -209,6 +209,7 @@ pub(super) fn verify(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::Grain;
 
     fn header(payload: &[u8]) -> BlockHeader {
         BlockHeader {
@@ -225,7 +226,7 @@ mod tests {
 
     fn block_of(header: &BlockHeader, payload: &[u8]) -> (Vec<u8>, Address) {
         let (bytes, checksum) = header.seal(payload);
-        let address = Address::new(12288, header.len, checksum).unwrap();
+        let address = Address::new(Grain::Unit, 12288, header.len, checksum).unwrap();
         ([&bytes[..], payload].concat(), address)
     }
 
@@ -254,7 +255,7 @@ mod tests {
             BlockHeader { raw_len: u32::MAX, compression: Compression::Snappy, ..good },
         ] {
             let (bytes, checksum) = lie.seal(b"spam");
-            let address = Address::new(12288, 36, checksum).unwrap();
+            let address = Address::new(Grain::Unit, 12288, 36, checksum).unwrap();
             let block = [&bytes[..], b"spam"].concat();
             assert!(verify(&block, &address, BlockKind::Leaf, &file).is_err(), "{lie:?}");
         }

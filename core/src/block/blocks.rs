@@ -12,7 +12,7 @@ use super::extent::ExtentList;
 use super::file_header::FileHeader;
 use super::names::NamedCheckpoint;
 use super::superblock::{self, Chosen, Slot, Superblock};
-use super::{Address, FIRST_EXTENT, round_up};
+use super::{Address, FIRST_EXTENT};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{DatabaseId, Generation};
 use crate::base::options::Compression;
@@ -228,10 +228,10 @@ impl Blocks {
         };
         let mut run: Option<Range<u64>> = None;
         for address in addresses {
-            let (start, len) = (address.offset(), u64::from(address.len_bytes()));
+            let extent = address.extent();
             match &mut run {
-                Some(run) if round_up(run.end) == start => run.end = start + len,
-                _ => tell(run.replace(start..start + len)),
+                Some(run) if run.end == extent.offset => run.end = extent.end(),
+                _ => tell(run.replace(extent.offset..extent.end())),
             }
         }
         tell(run);

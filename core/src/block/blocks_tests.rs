@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::ids::TableId;
 use crate::block::testing::{TestStorage, new_database, reopen};
-use crate::block::{CheckpointRoot, NewBlock, UNIT_BYTES};
+use crate::block::{CheckpointRoot, Grain, NewBlock, UNIT_BYTES};
 
 const TABLE: TableId = TableId(7);
 
@@ -78,6 +78,31 @@ fn compression_is_kept_only_when_it_saves_a_unit() {
 }
 
 #[test]
+fn pages_of_tables_without_compression_lie_in_frames_and_everything_else_in_units() {
+    let (storage, blocks) = new_database();
+    let payload = noise(5000);
+    let new = |kind, compression| NewBlock::new(kind, TABLE, compression, &payload);
+    let (leaf, none, snappy) = (BlockKind::Leaf, Compression::None, Compression::Snappy);
+    let batch = [none, snappy, snappy, none, none].map(|compression| new(leaf, compression));
+    let value = [new(BlockKind::Overflow, none)];
+    let addresses = [blocks.write(&batch).unwrap(), blocks.write(&value).unwrap()].concat();
+    let spaces: Vec<_> = addresses.iter().map(|address| address.extent().len).collect();
+    assert_eq!(spaces, [8192, 5120, 5120, 8192, 8192, 5120]);
+    for (at, address) in addresses.iter().enumerate() {
+        let kind = if at < batch.len() { leaf } else { BlockKind::Overflow };
+        assert!(blocks.read(address, kind).unwrap()[BLOCK_HEADER_BYTES..] == payload);
+    }
+    let used_bytes = blocks.space_use().used_bytes;
+    assert_eq!(used_bytes, spaces.iter().sum::<u64>());
+    // The first run of one grain finds its place, the second does not.
+    let payload = noise(200 << 10);
+    let batch = [none, snappy].map(|compression| NewBlock::new(leaf, TABLE, compression, &payload));
+    storage.fail_at(1, ErrorKind::StorageFull);
+    assert!(matches!(blocks.write(&batch), Err(Error::Full { .. })));
+    assert_eq!(blocks.space_use().used_bytes, used_bytes, "nothing is taken");
+}
+
+#[test]
 fn batch_is_one_vectored_write() {
     let (storage, blocks) = new_database();
     let payloads: Vec<_> = (0..64).map(|at| noise(16_000 + at)).collect();
@@ -122,8 +147,8 @@ fn stale_misplaced_or_missing_block_is_found() {
     let (_, blocks) = new_database();
     let first = write_one(&blocks, BlockKind::Leaf, &text(100));
     let second = write_one(&blocks, BlockKind::Leaf, &noise(100));
-    let at = |offset| Address::new(offset, first.len_bytes(), first.checksum()).unwrap();
-    for wrong in [at(second.offset()), at(1 << 30), at(super::super::FILE_BYTES_MAX - 512)] {
+    let at = |offset| first.moved_to(offset).unwrap();
+    for wrong in [at(second.offset()), at(1 << 30), at(super::super::FILE_BYTES_MAX - 4096)] {
         let error = blocks.read(&wrong, BlockKind::Leaf).unwrap_err();
         assert!(matches!(error, Error::Corrupt(_)), "{error}");
     }
@@ -134,10 +159,10 @@ fn stale_misplaced_or_missing_block_is_found() {
 fn free_refuses_what_is_not_in_use() {
     let (_, blocks) = new_database();
     let address = write_one(&blocks, BlockKind::Leaf, &text(1000));
-    let within = Address::new(address.offset() + 512, 100, 0).unwrap();
+    let within = Address::new(Grain::Unit, address.offset() + 512, 100, 0).unwrap();
     blocks.free(&within).unwrap();
     assert!(matches!(blocks.free(&address), Err(Error::Corrupt(_))), "a part is free");
-    let beyond = Address::new(1 << 30, 100, 0).unwrap();
+    let beyond = Address::new(Grain::Unit, 1 << 30, 100, 0).unwrap();
     assert!(matches!(blocks.free(&beyond), Err(Error::Corrupt(_))));
     assert_eq!(blocks.pending_free_bytes(), 512);
 }
@@ -163,7 +188,7 @@ fn growth_asks_for_less_when_the_disk_has_less() {
     let (storage, blocks) = new_database();
     storage.fail_at(0, ErrorKind::StorageFull);
     let address = write_one(&blocks, BlockKind::Leaf, &text(100));
-    assert_eq!(blocks.file_bytes(), FIRST_EXTENT + 512);
+    assert_eq!(blocks.file_bytes(), FIRST_EXTENT + 4096);
     assert!(blocks.read(&address, BlockKind::Leaf).is_ok());
 }
 

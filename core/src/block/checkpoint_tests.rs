@@ -14,7 +14,7 @@ use crate::base::codec::Reader;
 use crate::base::ids::TableId;
 use crate::base::options::Compression;
 use crate::block::testing::{Step, TestStorage, new_database, reopen};
-use crate::block::{Address, BLOCK_HEADER_BYTES, BlockKind, Extent, NewBlock};
+use crate::block::{Address, BLOCK_HEADER_BYTES, BlockKind, Extent, Grain, NewBlock};
 
 /// A database whose live blocks are listed in its root.
 struct World {
@@ -88,9 +88,14 @@ impl World {
     }
 }
 
+/// Of a table that asks for compression where they are small: then they take units, the others frames.
 fn leaves(payloads: &[Vec<u8>]) -> Vec<NewBlock<'_>> {
-    let leaf = |payload| NewBlock::new(BlockKind::Leaf, TableId(1), Compression::None, payload);
-    payloads.iter().map(|payload| leaf(payload.as_slice())).collect()
+    fn leaf(payload: &[u8]) -> NewBlock<'_> {
+        let compression =
+            if payload.len() <= 480 { Compression::Snappy } else { Compression::None };
+        NewBlock::new(BlockKind::Leaf, TableId(1), compression, payload)
+    }
+    payloads.iter().map(|payload| leaf(payload)).collect()
 }
 
 /// Reads every block and returns how many bytes are in use and not reached.
@@ -369,7 +374,7 @@ fn claim_takes_what_the_log_names_out_of_the_free_space() {
     reopened.audit(reached.clone()).unwrap();
     let new = reopened.write(&leaves(&[vec![4; 100], vec![5; 5000]])).unwrap();
     reopened.audit(reached.chain(new)).unwrap();
-    let beyond = Address::new(1 << 30, 100, 0).unwrap();
+    let beyond = Address::new(Grain::Unit, 1 << 30, 100, 0).unwrap();
     assert!(matches!(reopened.claim(&beyond), Err(Error::Corrupt(_))));
 }
 

@@ -6,11 +6,11 @@
 
 use std::io::IoSlice;
 
+use super::Address;
 use super::block_header::BlockKind;
 use super::blocks::Blocks;
 use super::extent::Extent;
-use super::write::WRITE_BLOCKS_MAX;
-use super::{Address, UNIT_BYTES};
+use super::write::{Space, WRITE_BLOCKS_MAX, ZEROS};
 use crate::base::error::Result;
 
 /// While it lives, everything is placed as low in the file as it can be.
@@ -41,8 +41,6 @@ struct Copied {
     bytes: Vec<u8>,
     extent: Extent,
 }
-
-const ZEROS: [u8; UNIT_BYTES as usize] = [0; UNIT_BYTES as usize];
 
 impl Blocks {
     /// From now on everything is placed as low as it can be, until the guard goes.
@@ -84,7 +82,7 @@ impl Blocks {
         for ((original, bytes), offset) in originals.iter().zip(stored).zip(offsets) {
             let address = offset.and_then(|offset| {
                 copies.push(Copied { bytes, extent: Extent { offset, ..original.extent() } });
-                Address::new(offset, original.len_bytes(), original.checksum())
+                original.moved_to(offset)
             });
             addresses.push(address);
         }
@@ -102,18 +100,19 @@ impl Blocks {
         originals: &[Address],
         destination: Destination,
     ) -> Result<Vec<Option<u64>>> {
-        let lens: Vec<u64> = originals.iter().map(|original| original.extent().len).collect();
+        let space = |address: &Address| Space { len: address.extent().len, grain: address.grain() };
         if destination == Destination::End {
-            let offsets = self.place_behind(&lens)?;
+            let offsets = self.place_behind(&Vec::from_iter(originals.iter().map(space)))?;
             return Ok(offsets.into_iter().map(Some).collect());
         }
         let mut state = self.state.lock();
-        let below = originals.iter().zip(&lens).map(|(original, len)| {
+        let below = originals.iter().map(|original| {
             let ceiling = match destination {
                 Destination::Before(ceiling) => ceiling,
                 _ => original.offset(),
             };
-            let placed = state.allocator.place_below(&[*len], ceiling)?;
+            let Space { len, grain } = space(original);
+            let placed = state.allocator.place_below(&[len], grain, ceiling)?;
             placed.first().copied()
         });
         Ok(below.collect())

@@ -18,7 +18,7 @@ pub const MAGIC: [u8; 16] = *b"\x89rshelve\r\n\x1a\n\0\0\0\0";
 /// The length of the header in bytes.
 pub(super) const HEADER_BYTES: usize = 512;
 
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const BYTE_ORDER_MARK: u32 = 0x0102_0304;
 const CHECKSUM_CRC32: u32 = 1;
 
@@ -48,7 +48,7 @@ impl FileHeader {
     /// extent (fewer when the file is shorter).
     ///
     /// # Errors
-    /// [`Error::Foreign`] when the file is something else or of a later version,
+    /// [`Error::Foreign`] when the file is something else or of another version,
     /// [`Error::Corrupt`] when it is ours and damaged.
     pub(super) fn decode(head: &[u8], file: &Arc<str>) -> Result<Self> {
         if !head.starts_with(&MAGIC) {
@@ -123,13 +123,15 @@ mod tests {
     }
 
     #[test]
-    fn later_version_is_foreign_and_says_so() {
-        let mut head = FileHeader { id: DatabaseId([7; 16]) }.encode();
-        head[16] = 2;
-        let checksum = crc32(&head[..508]);
-        head[508..].copy_from_slice(&checksum.to_le_bytes());
-        head.resize(FIRST_EXTENT as usize, 0);
-        let error = FileHeader::decode(&head, &Arc::from("spam")).unwrap_err();
-        assert!(error.to_string().contains("format version 2"), "{error}");
+    fn another_version_is_foreign_and_says_so() {
+        for version in [1, 3] {
+            let mut head = FileHeader { id: DatabaseId([7; 16]) }.encode();
+            head[16] = version;
+            let checksum = crc32(&head[..508]);
+            head[508..].copy_from_slice(&checksum.to_le_bytes());
+            head.resize(FIRST_EXTENT as usize, 0);
+            let error = FileHeader::decode(&head, &Arc::from("spam")).unwrap_err();
+            assert!(error.to_string().contains(&format!("format version {version}")), "{error}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::blocks::{Blocks, Newest, State};
 use super::extent::ExtentList;
 use super::file_header::FileHeader;
 use super::superblock::{self, CheckpointRoot, Slot, Superblock};
-use super::{Address, FIRST_EXTENT, UNIT_BYTES};
+use super::{Address, FIRST_EXTENT, Grain, UNIT_BYTES};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{DatabaseId, Generation};
 use crate::base::stats::Stats;
@@ -156,7 +156,8 @@ impl Blocks {
     /// The block whose first bytes these are, if it is whole.
     fn block_at(&self, offset: u64, bytes: &[u8]) -> Option<(Address, BlockHeader)> {
         let header = BlockHeader::decode(bytes.get(..BLOCK_HEADER_BYTES)?)?;
-        let address = Address::new(offset, header.len, header.checksum)?;
+        // What space it took is of no matter here.
+        let address = Address::new(Grain::Unit, offset, header.len, header.checksum)?;
         self.read(&address, header.kind).ok()?;
         Some((address, header))
     }

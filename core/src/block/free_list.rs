@@ -10,8 +10,8 @@ use super::block_header::{BLOCK_HEADER_BYTES, BlockKind};
 use super::blocks::Blocks;
 use super::extent::{Extent, ExtentList};
 use super::superblock::Superblock;
-use super::write::{NewBlock, Outgoing};
-use super::{Address, FIRST_EXTENT, UNIT_BYTES, round_up};
+use super::write::{NewBlock, Outgoing, Space};
+use super::{Address, FIRST_EXTENT, Grain, UNIT_BYTES};
 use crate::base::codec::{Reader, put_varint, varint_len};
 use crate::base::error::Result;
 use crate::base::ids::TableId;
@@ -53,7 +53,8 @@ impl Blocks {
                 (state.allocator.free_count_max(), state.allocator.end())
             };
             let sizes = list_block_sizes(extents_max, end);
-            let offsets = self.place(&sizes)?;
+            let space = |&len| Space { len, grain: Grain::Unit };
+            let offsets = self.place(&Vec::from_iter(sizes.iter().map(space)))?;
             let blocks: Vec<_> =
                 offsets.iter().zip(&sizes).map(|(&offset, &len)| Extent { offset, len }).collect();
             // From here on `available` may shrink, which is harmless: what is taken after this
@@ -66,7 +67,8 @@ impl Blocks {
             });
             match written {
                 Ok(Some(address)) => return Ok(WrittenList { address, blocks, end }),
-                // Others gave space back meanwhile, and the list outgrew its blocks.
+                // Others gave space back meanwhile, or took some out of the middle, and the list outgrew
+                // its blocks.
                 Ok(None) => self.undo_free_list(&blocks),
                 Err(error) => {
                     self.undo_free_list(&blocks);
@@ -167,7 +169,7 @@ fn list_block_sizes(extents_max: usize, end: u64) -> Vec<u64> {
     }
     let entry_bytes_max = 2 * varint_len(2 * end / UNIT_BYTES);
     let head_bytes = BLOCK_HEADER_BYTES + LIST_HEAD_BYTES;
-    let one_block = round_up((head_bytes + (extents_max + 1) * entry_bytes_max) as u64);
+    let one_block = Grain::Unit.round_up((head_bytes + (extents_max + 1) * entry_bytes_max) as u64);
     if one_block <= LIST_BLOCK_BYTES {
         return vec![one_block];
     }

@@ -34,6 +34,7 @@ mod file_header;
 mod find;
 mod foreign;
 mod free_list;
+mod grain;
 mod names;
 pub mod overflow;
 mod superblock;
@@ -50,20 +51,13 @@ pub use create::{NewDatabase, create, prepare, remove_leftovers};
 pub use extent::Extent;
 pub use file_header::MAGIC;
 pub use find::Damaged;
+pub use grain::{FRAME_BYTES, Grain, UNIT_BYTES};
 pub use names::{CHECKPOINT_NAME_BYTES_MAX, NamedCheckpoint};
 pub use superblock::{CheckpointRoot, Superblock};
 pub use write::NewBlock;
-
-/// The allocation unit: extents start and end on a multiple of it.
-pub const UNIT_BYTES: u64 = 512;
 
 /// Where the first extent may lie; before it are the header and the two superblock slots.
 pub const FIRST_EXTENT: u64 = 12288;
 
 /// The file's greatest length in bytes; what lies beyond is damage.
 pub const FILE_BYTES_MAX: u64 = 1 << 60;
-
-/// `bytes` rounded up to whole allocation units. `bytes` is at most [`FILE_BYTES_MAX`].
-pub(crate) const fn round_up(bytes: u64) -> u64 {
-    bytes.div_ceil(UNIT_BYTES) * UNIT_BYTES
-}

@@ -92,7 +92,7 @@ proptest! {
         checksum: u32,
     ) {
         let shape = if len_bytes <= PIECE_BYTES as u64 { Shape::Whole } else { Shape::Pieces };
-        let address = Address::new(unit * 512, 777, checksum).unwrap();
+        let address = Address::new(crate::block::Grain::Unit, unit * 512, 777, checksum).unwrap();
         let stored = OverflowRef { len_bytes, shape, address };
         let mut cell = Vec::new();
         stored.encode(&mut cell);

@@ -244,6 +244,7 @@ impl Superblock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::Grain;
     use proptest::prelude::*;
 
     const ID: DatabaseId = DatabaseId([3; 16]);
@@ -252,11 +253,11 @@ mod tests {
         Superblock {
             id: ID,
             generation: Generation(generation),
-            end: FIRST_EXTENT + 4096,
-            free_list: Address::new(FIRST_EXTENT, 100, 1),
-            names: Address::new(FIRST_EXTENT + 2048, 200, 3),
+            end: FIRST_EXTENT + 8192,
+            free_list: Address::new(Grain::Unit, FIRST_EXTENT, 100, 1),
+            names: Address::new(Grain::Unit, FIRST_EXTENT + 2048, 200, 3),
             root: CheckpointRoot {
-                catalog_root: Address::new(FIRST_EXTENT + 512, 1000, 2),
+                catalog_root: Address::new(Grain::Frame, FIRST_EXTENT + 4096, 1000, 2),
                 catalog_rows: 3,
                 log_start: Lsn(4),
                 log_epoch: 5,

@@ -7,7 +7,7 @@ use super::allocator::{Allocator, NeedsGrowth};
 use super::block_header::{BLOCK_HEADER_BYTES, BlockHeader, BlockKind, PAYLOAD_BYTES_MAX};
 use super::blocks::Blocks;
 use super::extent::Extent;
-use super::{Address, UNIT_BYTES, round_up};
+use super::{Address, FRAME_BYTES, Grain, UNIT_BYTES};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
 use crate::base::options::Compression;
@@ -19,7 +19,8 @@ pub(super) const WRITE_BLOCKS_MAX: usize = 300;
 const GROWTH_BYTES_LEAST: u64 = 64 << 10;
 const GROWTH_BYTES_MOST: u64 = 64 << 20;
 
-const ZEROS: [u8; UNIT_BYTES as usize] = [0; UNIT_BYTES as usize];
+/// Padding comes from here.
+pub(super) const ZEROS: [u8; FRAME_BYTES as usize] = [0; FRAME_BYTES as usize];
 
 /// A block to be written. The payload stays the caller's and is not copied (unless compressed).
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +67,22 @@ impl<'a> NewBlock<'a> {
     pub fn with_flags(self, flags: u16) -> Self {
         Self { flags, ..self }
     }
+
+    fn grain(&self) -> Grain {
+        Grain::of(self.kind, self.compression)
+    }
 }
+
+/// The space that a block wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Space {
+    /// Whole grains.
+    pub(super) len: u64,
+    pub(super) grain: Grain,
+}
+
+/// How the allocator is asked for extents of these lengths.
+type Place = dyn Fn(&mut Allocator, &[u64], Grain) -> Result<Vec<u64>, NeedsGrowth>;
 
 /// A block as it goes to the disk.
 pub(super) struct Outgoing<'a> {
@@ -86,11 +102,11 @@ impl Blocks {
     pub fn write(&self, batch: &[NewBlock<'_>]) -> Result<Vec<Address>> {
         self.check_writable("write blocks")?;
         let payloads = self.compress(batch)?;
-        let sizes = stored_sizes(&payloads);
+        let spaces = spaces(batch, &payloads);
         // The log names long values, so these outlive their leaf in the eyes of a recovery.
         let offsets = match batch.iter().all(|block| block.kind.is_page()) {
-            true => self.place_growing(&sizes, Allocator::place_pages)?,
-            false => self.place(&sizes)?,
+            true => self.place_growing(&spaces, &Allocator::place_pages)?,
+            false => self.place(&spaces)?,
         };
         self.store(batch, payloads, &offsets)
     }
@@ -108,18 +124,21 @@ impl Blocks {
     ) -> Result<Option<Vec<Address>>> {
         self.check_writable("write blocks")?;
         let payloads = self.compress(batch)?;
-        let sizes = stored_sizes(&payloads);
-        let placed = self.state.lock().allocator.place_below(&sizes, ceiling);
-        let Some(offsets) = placed else { return Ok(None) };
+        let spaces = spaces(batch, &payloads);
+        let placed = self.place_runs(&spaces, |run, grain| {
+            Ok(self.state.lock().allocator.place_below(run, grain, ceiling))
+        });
+        let Some(offsets) = placed? else { return Ok(None) };
         self.store(batch, payloads, &offsets).map(Some)
     }
 
     /// The payloads as they will be stored: compressed where the table asks for it and where it
-    /// saves at least one allocation unit.
+    /// saves at least one allocation unit, which is the grain of such a table's blocks.
     fn compress<'a>(&self, batch: &[NewBlock<'a>]) -> Result<Vec<Cow<'a, [u8]>>> {
         let mut encoder = None;
         let mut payloads = Vec::with_capacity(batch.len());
         for block in batch {
+            let stored_bytes = |payload_bytes| stored_bytes(payload_bytes, block.grain());
             let plain_bytes = stored_bytes(block.payload.len());
             if block.compression == Compression::None || plain_bytes <= UNIT_BYTES {
                 payloads.push(Cow::Borrowed(block.payload));
@@ -138,28 +157,51 @@ impl Blocks {
         Ok(payloads)
     }
 
-    /// Places extents of `sizes`, growing the file as often as it takes.
-    pub(super) fn place(&self, sizes: &[u64]) -> Result<Vec<u64>> {
-        self.place_growing(sizes, Allocator::place)
+    /// Places extents for `spaces`, growing the file as often as it takes.
+    pub(super) fn place(&self, spaces: &[Space]) -> Result<Vec<u64>> {
+        self.place_growing(spaces, &Allocator::place)
     }
 
-    /// Places extents of `sizes` behind all that is allocated.
-    pub(super) fn place_behind(&self, sizes: &[u64]) -> Result<Vec<u64>> {
-        self.place_growing(sizes, Allocator::place_behind)
+    /// Places extents for `spaces` behind all that is allocated.
+    pub(super) fn place_behind(&self, spaces: &[Space]) -> Result<Vec<u64>> {
+        self.place_growing(spaces, &Allocator::place_behind)
     }
 
-    fn place_growing(
+    fn place_growing(&self, spaces: &[Space], place: &Place) -> Result<Vec<u64>> {
+        let placed = self.place_runs(spaces, |run, grain| {
+            loop {
+                let placed = place(&mut self.state.lock().allocator, run, grain);
+                match placed {
+                    Ok(offsets) => return Ok(Some(offsets)),
+                    Err(needs) => self.grow(needs)?,
+                }
+            }
+        })?;
+        Ok(placed.unwrap_or_default())
+    }
+
+    /// Calls `place` with the lengths of each run of `spaces` that have their grain in common: with all of
+    /// them at once, where they are of one table. Nothing is taken when it finds no place or fails.
+    fn place_runs(
         &self,
-        sizes: &[u64],
-        place: impl Fn(&mut Allocator, &[u64]) -> Result<Vec<u64>, NeedsGrowth>,
-    ) -> Result<Vec<u64>> {
-        loop {
-            let placed = place(&mut self.state.lock().allocator, sizes);
-            match placed {
-                Ok(offsets) => return Ok(offsets),
-                Err(needs) => self.grow(needs)?,
+        spaces: &[Space],
+        place: impl Fn(&[u64], Grain) -> Result<Option<Vec<u64>>>,
+    ) -> Result<Option<Vec<u64>>> {
+        let mut offsets = Vec::with_capacity(spaces.len());
+        for run in spaces.chunk_by(|a, b| a.grain == b.grain) {
+            let Some(first) = run.first() else { continue };
+            let lens: Vec<u64> = run.iter().map(|space| space.len).collect();
+            match place(&lens, first.grain) {
+                Ok(Some(placed)) => offsets.extend(placed),
+                nowhere => {
+                    let taken = offsets.iter().zip(spaces);
+                    let taken = taken.map(|(&offset, space)| Extent { offset, len: space.len });
+                    self.give_back(&Vec::from_iter(taken));
+                    return nowhere;
+                }
             }
         }
+        Ok(Some(offsets))
     }
 
     /// Lets the file grow so that `needs.bytes` fit behind the allocated part. Others may take
@@ -286,24 +328,29 @@ impl<'a> Outgoing<'a> {
             generation: due,
         }
         .seal(&payload);
-        let address = Address::new(offset, len, checksum);
+        let address = Address::new(block.grain(), offset, len, checksum);
         let Some(address) = address else { panic!("a block of {len} bytes at {offset}") };
         Self { header, payload, address }
     }
 }
 
-/// By how much a file of `file_bytes` grows at least: a whole number of units.
+/// By how much a file of `file_bytes` grows at least: a whole number of frames.
 pub(super) fn growth_step_bytes(file_bytes: u64) -> u64 {
-    round_up((file_bytes / 8).clamp(GROWTH_BYTES_LEAST, GROWTH_BYTES_MOST))
+    Grain::Frame.round_up((file_bytes / 8).clamp(GROWTH_BYTES_LEAST, GROWTH_BYTES_MOST))
 }
 
 /// The space that a block with a stored payload of this length takes.
-fn stored_bytes(payload_bytes: usize) -> u64 {
-    round_up((BLOCK_HEADER_BYTES + payload_bytes) as u64)
+fn stored_bytes(payload_bytes: usize, grain: Grain) -> u64 {
+    grain.round_up((BLOCK_HEADER_BYTES + payload_bytes) as u64)
 }
 
-fn stored_sizes(payloads: &[Cow<'_, [u8]>]) -> Vec<u64> {
-    payloads.iter().map(|payload| stored_bytes(payload.len())).collect()
+fn spaces(batch: &[NewBlock<'_>], payloads: &[Cow<'_, [u8]>]) -> Vec<Space> {
+    let blocks = batch.iter().zip(payloads);
+    let space = |(block, payload): (&NewBlock<'_>, &Cow<'_, [u8]>)| {
+        let grain = block.grain();
+        Space { len: stored_bytes(payload.len(), grain), grain }
+    };
+    blocks.map(space).collect()
 }
 
 fn is_full(error: &std::io::Error) -> bool {

@@ -21,7 +21,9 @@ use std::ops::ControlFlow;
 use super::{Engine, Inner, OpenTable};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TableId;
-use crate::block::{BlockKind, Destination, Extent, FIRST_EXTENT, SpaceUse, UNIT_BYTES};
+use crate::block::{
+    BlockKind, Destination, Extent, FIRST_EXTENT, FRAME_BYTES, SpaceUse, UNIT_BYTES,
+};
 use crate::btree::{PageBlock, Tree};
 
 /// How much of the file a step may handle: a sixteenth, within these bounds.
@@ -35,8 +37,10 @@ const COPY_BYTES: u64 = 1 << 20;
 const WINDOW_PART: u64 = 64;
 const WINDOW_BYTES_LEAST: u64 = 64 << 10;
 
-/// Gaps that add up to less than this part of what is in use stay.
+/// Gaps that add up to less than this part of what is in use stay, and as much as there may be beside
+/// lists, which take no whole frames, in a file however small.
 const SPARE_PART: u64 = 128;
+const SPARE_BYTES_LEAST: u64 = 4 * FRAME_BYTES;
 
 /// How often values and pages are gone over at most, and the end of the file by itself.
 const ROUNDS: usize = 5;
@@ -208,7 +212,7 @@ impl Compaction<'_> {
         let blocks = &self.inner.shared.blocks;
         let stage = CompactStage::Pages;
         let space = blocks.space_use();
-        let Some(gap) = blocks.first_gap(space.used_bytes / SPARE_PART) else { return Ok(()) };
+        let Some(gap) = blocks.first_gap(spare_bytes(space.used_bytes)) else { return Ok(()) };
         let window_bytes = (space.end / WINDOW_PART / UNIT_BYTES * UNIT_BYTES)
             .clamp(WINDOW_BYTES_LEAST, STEP_BYTES_MOST);
         let window = Extent { offset: gap, len: window_bytes };
@@ -231,7 +235,7 @@ impl Compaction<'_> {
     /// Whether the file is hardly longer than what is in use.
     fn is_dense(&self) -> bool {
         let SpaceUse { used_bytes, end, .. } = self.inner.shared.blocks.space_use();
-        end <= FIRST_EXTENT + used_bytes + used_bytes / SPARE_PART
+        end <= FIRST_EXTENT + used_bytes + spare_bytes(used_bytes)
     }
 
     /// What lies behind where the file could end goes to the front: internal pages and the free list,
@@ -340,6 +344,11 @@ impl Compaction<'_> {
     fn tables(&self) -> Vec<TableId> {
         self.inner.catalog.with_trees(|trees| trees.iter().map(|tree| tree.id()).collect())
     }
+}
+
+/// How much may stay free in front of the end where so much is in use.
+fn spare_bytes(used_bytes: u64) -> u64 {
+    (used_bytes / SPARE_PART).max(SPARE_BYTES_LEAST)
 }
 
 /// Copies the leaves of `pages`, but those that lie elsewhere by now, and lets their references lead to the

@@ -227,10 +227,11 @@ impl Inner {
         while cache.pressure() == Pressure::Full {
             self.failure.check()?;
             self.shared.reclaim();
-            if cache.is_emptying() && naps < 2 {
+            let left = timeout.saturating_sub(start.elapsed());
+            if cache.is_emptying() && naps < 2 && !left.is_zero() {
                 // Readers are on their way out; evicting more pages would replace more of them.
                 naps += 1;
-                cache.wait_for_room(READERS_NAP);
+                cache.wait_for_room(left.min(READERS_NAP));
                 continue;
             }
             naps = 0;

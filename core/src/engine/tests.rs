@@ -53,6 +53,29 @@ fn checkpoint_of_a_last_leaf_ends_beside_a_neighbour_on_disk() {
     assert_eq!(session.rows(&table), u64::from(ROWS));
 }
 
+/// Rows of which three fill a leaf lie three to a leaf, in whichever order they come: a fourth would take a second
+/// frame for its few bytes.
+#[test]
+fn leaves_are_no_larger_than_they_may_be() {
+    let table = TableOptions { leaf_bytes_max: 4 << 10, ..TableOptions::default() };
+    let in_order = |number: u32| number.to_be_bytes();
+    let shuffled = |number: u32| number.wrapping_mul(0x9E37_79B1).to_be_bytes();
+    let orders: [&dyn Fn(u32) -> [u8; 4]; 2] = [&in_order, &shuffled];
+    for (key, part_full) in orders.into_iter().zip([0.7, 0.5]) {
+        let storage = MemoryStorage::new();
+        let engine = open(&storage, OpenMode::Create);
+        let table = engine.create_table("main", &table).expect("the table is created");
+        let mut session = engine.session().expect("a session opens");
+        for number in 0..ROWS {
+            session.put(&table, &key(number), &[1; 1010]).expect("the row is stored");
+        }
+        engine.checkpoint().expect("the checkpoint ends");
+        let used_bytes = engine.inner.shared.blocks.space_use().used_bytes as f64;
+        let full = f64::from(ROWS) * 1010.0 / used_bytes;
+        assert!(full > part_full, "{full} of the space is values");
+    }
+}
+
 /// A checkpoint in the background rests between its batches. It comes to its end all the same, with a log that
 /// may grow for ever too; and who makes a table meanwhile does not wait for its rests.
 #[test]

@@ -9,7 +9,8 @@ use std::cell::Cell;
 use super::rows::{Base, Row, RowKey, rows, tag_of};
 use crate::base::ids::TxnId;
 use crate::format::{
-    BuilderCapacity, PageBuilder, PageImage, PageKind, SHARED_BYTES_MAX, common_prefix, separator,
+    BuilderCapacity, PageBuilder, PageImage, PageKind, SHARED_BYTES_MAX, common_prefix,
+    image_bytes, separator,
 };
 use crate::page::{Leaf, LeafRange, Update};
 
@@ -107,7 +108,9 @@ fn boundary(leaf: &Leaf, left_last: &Row<'_>, right_first: &Row<'_>) -> Box<[u8]
 }
 
 /// The numbers of the rows at which new leaves begin. The old image's prefix is so long.
-fn cuts(rows: &[Row<'_>], prefix_len: usize, bytes_max: usize) -> Vec<usize> {
+fn cuts(rows: &[Row<'_>], prefix_len: usize, leaf_bytes_max: usize) -> Vec<usize> {
+    // A leaf that came out a little larger would take a frame more in the file. Prefixes are short, as a rule.
+    let bytes_max = leaf_bytes_max.saturating_sub(image_bytes(0, 0, 0));
     let total: usize = rows.iter().map(|row| row.size_bytes).sum();
     let rows_max = (SHARED_BYTES_MAX / prefix_len.max(1)).max(1);
     // A key with another prefix makes all others be written out.
@@ -125,7 +128,9 @@ fn cuts(rows: &[Row<'_>], prefix_len: usize, bytes_max: usize) -> Vec<usize> {
     let mut cuts = Vec::new();
     let (mut filled, mut begin, mut shares_prefix) = (0, 0, true);
     for (index, row) in rows.iter().enumerate() {
-        let is_full = filled + row.size_bytes / 2 > part_bytes || index - begin >= rows_max;
+        let is_full = filled + row.size_bytes / 2 > part_bytes
+            || filled + row.size_bytes > bytes_max
+            || index - begin >= rows_max;
         if index > begin && (is_full || is_torn && row.shares_prefix != shares_prefix) {
             cuts.push(index);
             (filled, begin) = (0, index);

@@ -49,6 +49,8 @@ fn planted(bytes: &[u8]) -> MemoryStorage {
 fn every_flipped_byte_is_an_error_or_a_right_answer() {
     let (storage, tables) = small();
     let bytes = storage.peek(NAME).expect("it is there");
+    let nodes = Patient::of(&storage).nodes;
+    let block_bytes: u64 = nodes.iter().map(|node| u64::from(node.address.len_bytes())).sum();
     let mut figures = Figures::default();
     let step = scaled(5, 1);
     let first = Random::new(seed()).index(step);
@@ -63,7 +65,8 @@ fn every_flipped_byte_is_an_error_or_a_right_answer() {
         }
     }
     figures.print("flipped bytes");
-    assert!(figures.errors > figures.files / 2, "most bytes matter");
+    let in_blocks = figures.files * block_bytes / bytes.len() as u64;
+    assert!(figures.errors > in_blocks * 9 / 10, "nearly all bytes of blocks matter");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rshelve_core::base::checksum::crc32;
 use rshelve_core::base::codec::Reader;
 use rshelve_core::base::stats::Stats;
 use rshelve_core::block::overflow::{OverflowRef, addresses};
-use rshelve_core::block::{Address, BlockKind, Blocks, Superblock};
+use rshelve_core::block::{Address, BlockKind, Blocks, Grain, Superblock};
 use rshelve_core::format::{PageImage, Tag};
 use rshelve_core::io::memory::MemoryStorage;
 use rshelve_core::io::{LockKind, OpenHow, Storage};
@@ -92,8 +92,8 @@ impl Patient {
         let block = &mut self.bytes[node.range()];
         let checksum = crc32(&block[4..]);
         block[..4].copy_from_slice(&checksum.to_le_bytes());
-        let new =
-            Address::new(old.offset(), old.len_bytes(), checksum).expect("as good as the old");
+        let new = Address::new(old.grain(), old.offset(), old.len_bytes(), checksum)
+            .expect("as good as the old");
         self.nodes[index].address = new;
         match node.parent {
             Some(parent) => {
@@ -149,7 +149,8 @@ pub fn compact(address: &Address) -> Vec<u8> {
 
 /// An address as superblocks and free lists have it.
 pub fn fixed(address: &Address) -> Vec<u8> {
-    let mut out = address.offset().to_le_bytes().to_vec();
+    let in_frames = u64::from(address.grain() == Grain::Frame);
+    let mut out = (address.offset() + in_frames).to_le_bytes().to_vec();
     out.extend_from_slice(&address.len_bytes().to_le_bytes());
     out.extend_from_slice(&address.checksum().to_le_bytes());
     out
@@ -233,7 +234,7 @@ fn free_list(blocks: &Blocks, superblock: &Superblock, nodes: &mut Vec<Node>) {
         let block = blocks.read(&address, BlockKind::FreeList).expect("a free list");
         let mut reader = Reader::new(&block[32..]);
         let (offset, len) = (reader.u64().expect("whole"), reader.u32().expect("whole"));
-        next = Address::new(offset, len, reader.u32().expect("whole"));
+        next = Address::new(Grain::Unit, offset, len, reader.u32().expect("whole"));
         parent = Some(this);
     }
 }

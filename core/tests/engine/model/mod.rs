@@ -27,8 +27,14 @@ fn check(ops_max: usize, cases: u32, stream: u64) {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(cases);
     let mut random = Random::new(seed() ^ stream);
     let bytes: Vec<u8> = (0..4).flat_map(|_| random.next().to_le_bytes()).collect();
-    let config =
-        Config { cases, failure_persistence: None, max_shrink_iters: 3000, ..Config::default() };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 3000,
+        // In milliseconds: some histories wait for room in nearly every operation.
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
     let mut runner =
         TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let outcome = runner.run(&ops::run(ops_max), |(setup, ops)| {

@@ -38,7 +38,8 @@ pub(super) const CREATE: &[Spec] = &[
         "block_compressor",
         Kind::Choice(&["", "none", "snappy"]),
         "",
-        "How blocks are compressed.",
+        "How blocks are compressed. Pages of a table without compression lie in whole frames of 4 KiB, which is faster to \
+        write; compressed ones take multiples of 512 bytes.",
     ),
     counts(
         "leaf_page_max",
