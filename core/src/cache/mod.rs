@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::memory::PageMemory;
+use crate::memory::{PageMemory, trim_heap};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, is_left_out};
 
@@ -33,6 +33,10 @@ pub const EVICTION_TRIGGER_PERCENT: u64 = 90;
 const BATCH_BYTES_LEAST: u64 = 16 << 10;
 const BATCH_BYTES_MOST: u64 = 1 << 20;
 
+/// Bounds of how much leaves the heap before that is trimmed. The upper one keeps others from waiting for long.
+const HEAP_BYTES_LEAST: u64 = 1 << 20;
+const HEAP_BYTES_MOST: u64 = 32 << 20;
+
 /// The account of one database's memory.
 #[derive(Debug)]
 pub struct Cache {
@@ -49,6 +53,8 @@ pub struct Cache {
     /// How much of that was unlinked, and is only waiting for readers to let it be freed.
     /// Relaxed: a hint, for who would evict more.
     bytes_leaving: AtomicU64,
+    /// What lay in the global allocator's heap and left since that was last trimmed. Relaxed: a hint.
+    heap_bytes_left: AtomicU64,
     /// How many threads wait for `room`. Written by them; read by releases, to skip the
     /// notification.
     waiters: AtomicUsize,
@@ -70,6 +76,7 @@ impl Cache {
             trigger_bytes: percent(EVICTION_TRIGGER_PERCENT),
             bytes_used: AtomicU64::new(0),
             bytes_leaving: AtomicU64::new(0),
+            heap_bytes_left: AtomicU64::new(0),
             waiters: AtomicUsize::new(0),
             room: Condvar::new(),
             memory: PageMemory::reserve(bytes_max),
@@ -199,6 +206,22 @@ impl Cache {
         }
     }
 
+    /// Notes that `bytes` of the global allocator's heap are about to be free, and were in small pieces.
+    pub fn note_heap_left(&self, bytes: u64) {
+        self.heap_bytes_left.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Gives the system back what became free of the heap, if it is much. First `reclaim` frees what can be.
+    pub fn trim_heap(&self, reclaim: impl FnOnce()) {
+        let enough = (self.bytes_max() / 16).clamp(HEAP_BYTES_LEAST, HEAP_BYTES_MOST);
+        let is_much = self.heap_bytes_left.load(Ordering::Relaxed) >= enough;
+        // One of several callers does it.
+        if is_much && self.heap_bytes_left.swap(0, Ordering::Relaxed) >= enough {
+            reclaim();
+            trim_heap();
+        }
+    }
+
     /// Whether it is full only until what is leaving is gone.
     pub fn is_emptying(&self) -> bool {
         let leaving = self.bytes_leaving.load(Ordering::Relaxed);
@@ -314,6 +337,19 @@ impl Drop for Charge {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn heap_is_trimmed_once_for_each_sixteenth_that_left_it() {
+        let cache = Cache::new(64 << 20);
+        let trims = |left_bytes| {
+            let mut reclaims = 0;
+            cache.note_heap_left(left_bytes);
+            (0..2).for_each(|_| cache.trim_heap(|| reclaims += 1));
+            reclaims
+        };
+        let left = [3 << 20, (1 << 20) - 1, 1, 40 << 20, 1];
+        assert_eq!(left.map(trims), [0, 0, 1, 1, 0]);
+    }
 
     #[test]
     fn charges_return_to_zero() {

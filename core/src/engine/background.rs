@@ -141,6 +141,7 @@ fn evict(inner: &Inner) {
                 }
             }
         }
+        inner.trim_heap();
         if inner.wants_checkpoint() {
             inner.bell.ring_keeper();
         }

@@ -166,12 +166,19 @@ impl Inner {
         }
     }
 
+    /// After eviction: what internal pages left in the allocator's heap goes back to the system, if it is much.
+    pub(super) fn trim_heap(&self) {
+        self.shared.cache.trim_heap(|| self.shared.reclaim());
+    }
+
     /// Moves the clock by a step, and by some more while the cache is full: who only reads does not wait
     /// for room, but must not add pages faster than they leave.
     #[cold]
     fn help_evict(&self) {
         if self.options.background {
             self.bell.ring_evictor();
+        } else {
+            self.trim_heap();
         }
         for _ in 0..HELP_STEPS_MAX {
             if !self.shared.cache.wants_eviction() {

@@ -23,6 +23,7 @@
 mod arena;
 mod block;
 mod class;
+mod heap;
 mod owned;
 mod region;
 mod spans;
@@ -33,6 +34,7 @@ mod tests;
 pub use arena::Arena;
 pub use block::{Block, PageBuffer, PageBytes};
 pub use class::Sparse;
+pub use heap::trim_heap;
 pub use owned::Owned;
 
 use std::ptr::NonNull;

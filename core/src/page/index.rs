@@ -20,8 +20,9 @@ pub(super) enum Children {
     Leave,
 }
 
-/// What a reference takes, and its allocation.
-const REFERENCE_BYTES: u64 = size_of::<PageRef>() as u64 + 24;
+/// What a reference takes: it begins a cache line, and an allocator that has its own words in front of each block
+/// leaves the rest of the line before unused.
+const REFERENCE_BYTES: u64 = 2 * size_of::<PageRef>() as u64;
 /// What an index and its allocations take beside image and children.
 const OVERHEAD_BYTES: u64 = size_of::<Index>() as u64 + 64;
 
@@ -60,8 +61,10 @@ impl Index {
 
     /// No reference leads to it any more: it is freed when no descent stands in it.
     pub(super) fn leave(&self, children: Children) {
-        if children == Children::Stay {
-            self.charge.shrink(children_bytes(&self.children));
+        let children_bytes = children_bytes(&self.children);
+        match children {
+            Children::Stay => self.charge.shrink(children_bytes),
+            Children::Leave => self.charge.cache().note_heap_left(children_bytes),
         }
         self.charge.leave();
     }
