@@ -181,7 +181,7 @@ impl Blocks {
     }
 
     /// Calls `place` with the lengths of each run of `spaces` that have their grain in common: with all of
-    /// them at once, where they are of one table. Nothing is taken when it finds no place or fails.
+    /// them at once, but where addresses of a damaged file differ. Nothing is taken when it finds no place or fails.
     fn place_runs(
         &self,
         spaces: &[Space],

@@ -166,7 +166,7 @@ impl Inner {
         }
     }
 
-    /// After eviction: what internal pages left in the allocator's heap goes back to the system, if it is much.
+    /// What internal pages left in the allocator's heap goes back to the system, if it is much.
     pub(super) fn trim_heap(&self) {
         self.shared.cache.trim_heap(|| self.shared.reclaim());
     }

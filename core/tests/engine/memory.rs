@@ -9,7 +9,7 @@ use rshelve_core::base::error::RollbackReason;
 use rshelve_core::base::options::{DatabaseOptions, Durability};
 use rshelve_core::engine::Engine;
 
-use crate::harness::{check_rows, read_all, table, value_of};
+use crate::harness::{check_rows, read_all, scaled, table, value_of};
 
 /// Address space for the program, its threads' stacks and what it maps; the cache is 1 MiB of it.
 const ADDRESS_SPACE_BYTES: u64 = 192 << 20;
@@ -32,6 +32,24 @@ fn under_limit(name: &str) {
     let said = String::from_utf8_lossy(&outcome.stdout);
     let cried = String::from_utf8_lossy(&outcome.stderr);
     assert!(outcome.status.success(), "{}: {said}{cried}", outcome.status);
+}
+
+/// Runs the test of this `name` again, in a process of its own, whose memory is nobody else's.
+fn alone(name: &str) {
+    let program = std::env::current_exe().expect("this program");
+    let mut again = Command::new(program);
+    again.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(HELD, "1");
+    let outcome = again.output().expect("it starts");
+    let said = String::from_utf8_lossy(&outcome.stdout);
+    let cried = String::from_utf8_lossy(&outcome.stderr);
+    assert!(outcome.status.success(), "{}: {said}{cried}", outcome.status);
+}
+
+/// Resident memory of this process that is no file's, in bytes; none where the system does not say.
+fn anonymous_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }
 
 fn is_held() -> bool {
@@ -156,4 +174,53 @@ fn table_larger_than_memory_is_filled_and_read() {
     check_rows("25,000 rows", &found, &expected);
     let used = engine.stats().cache_bytes;
     assert!(used <= DatabaseOptions::CACHE_BYTES_LEAST * 11 / 10, "{used} bytes in the cache");
+}
+
+/// Random reads fill the heap with references, a scan then page memory with leaves: the process must not hold both.
+/// In the long form the references are a third of the cache; the short one only runs the same way.
+#[test]
+fn what_indexes_leave_in_the_heap_goes_back() {
+    if !is_held() {
+        return alone("memory::what_indexes_leave_in_the_heap_goes_back");
+    }
+    const CACHE_BYTES: u64 = 80 << 20;
+    let rows: u32 = scaled(60_000, 800_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("spam");
+    let open = || {
+        let options = DatabaseOptions { cache_bytes_max: CACHE_BYTES, ..Default::default() };
+        Engine::open(&path, options).expect("it opens")
+    };
+    let key = |row: u32| row.wrapping_mul(2_654_435_761).to_be_bytes();
+    let engine = open();
+    let eggs = engine.create_table("eggs", &table()).expect("a table");
+    let mut session = engine.session().expect("a session");
+    for row in 0..rows {
+        session.put(&eggs, &key(row), &[7; 1000]).expect("a put");
+    }
+    drop((session, eggs));
+    engine.close().expect("it closes");
+    drop(engine);
+    let engine = open();
+    let eggs = engine.table("eggs").expect("a table");
+    let mut session = engine.session().expect("a session");
+    let mut most_bytes = 0;
+    let mut sample = |row: u32| {
+        if row.is_multiple_of(1000) {
+            most_bytes = most_bytes.max(anonymous_bytes().unwrap_or_default());
+        }
+    };
+    for row in 0..rows / 4 {
+        sample(row);
+        session.get(&eggs, &key(row), |value| assert_eq!(value.len(), 1000)).expect("a read");
+    }
+    let (mut position, mut seen) = (session.position(), 0);
+    while session.next(&eggs, &mut position).expect("a step") {
+        sample(seen);
+        seen += 1;
+    }
+    assert_eq!(seen, rows);
+    println!("{} MiB", most_bytes >> 20);
+    // What the README promises: without the trimming the long form is above it.
+    assert!(most_bytes <= CACHE_BYTES * 12 / 10 + (64 << 20), "{most_bytes} bytes are resident");
 }
