@@ -3,7 +3,8 @@
 //! Each round of the clock counts what was read of both, for each byte and round that it lay in memory, and how often a
 //! remnant was read before it went. Where a byte of remnants was read more often than one of leaves, and making them
 //! was not in vain, rows stay for twice as long, else for half; in the end only those of a few leaves stay, which
-//! show whether that has changed. (To let what the two parts of a cache give decide their sizes is the idea of ARC:
+//! show whether that has changed. Those stay for as long as all do at first: what one round would show of rows that
+//! are read in every third is that they are not worth it. (To let what the two parts of a cache give decide their sizes is the idea of ARC:
 //! Megiddo and Modha, FAST 2003.)
 
 use crate::btree::Seen;
@@ -32,7 +33,7 @@ pub(super) struct Balance {
     seen: Seen,
     /// As of when it was last decided.
     remnants: Remnants,
-    /// None: the rows of a few leaves stay, for one round.
+    /// None: only the rows of a few leaves stay.
     rounds: u8,
 }
 
@@ -62,7 +63,7 @@ impl Balance {
         let of_remnants = u128::from(remnants.reads) * u128::from(leaves.bytes);
         let of_leaves = u128::from(leaves.reads) * u128::from(remnants.bytes);
         if of_remnants > of_leaves && reads * READS_LEAST_ONE_IN >= left {
-            self.rounds = (self.rounds * 2).clamp(1, ROUNDS_MAX);
+            self.rounds = (self.rounds() * 2).min(ROUNDS_MAX);
         } else {
             self.rounds /= 2;
         }
@@ -70,7 +71,7 @@ impl Balance {
 
     /// How many rounds of the clock make one for the rows of a remnant.
     pub fn rounds(&self) -> u8 {
-        self.rounds.max(1)
+        if self.is_for_all() { self.rounds } else { ROUNDS_FIRST }
     }
 
     /// Whether rows of each leaf may stay, or only of few.
@@ -98,9 +99,9 @@ mod tests {
         let mut balance = Balance::default();
         let down: Vec<u8> = (0..4).map(|_| after(&mut balance, hot, cold, 100)).collect();
         assert_eq!(down, [2, 1, 0, 0]);
-        assert!(!balance.is_for_all() && balance.rounds() == 1);
-        let up: Vec<u8> = (0..5).map(|_| after(&mut balance, cold, hot, 100)).collect();
-        assert_eq!(up, [1, 2, 4, 8, 8]);
+        assert!(!balance.is_for_all() && balance.rounds() == ROUNDS_FIRST);
+        let up: Vec<u8> = (0..2).map(|_| after(&mut balance, cold, hot, 100)).collect();
+        assert_eq!(up, [8, 8]);
         assert!(balance.is_for_all() && balance.rounds() == 8);
         assert_eq!(after(&mut balance, cold, hot, 10), 4, "few were read before they went");
     }
