@@ -35,9 +35,8 @@ class conn:
     cache_waits: Final = 1014
     remnants_left: Final = 1015
     remnant_reads: Final = 1016
-    rows_read_alone: Final = 1017
-    cache_bytes: Final = 1018
-    file_bytes: Final = 1019
+    cache_bytes: Final = 1017
+    file_bytes: Final = 1018
 
     # WiredTiger's names for the same.
     block_read: Final = blocks_read
