@@ -31,8 +31,9 @@ impl Tree {
             emptied.extend(path.pop());
         }
         let victim = emptied.last().copied().unwrap_or(home);
-        let removed =
-            path.last().is_some_and(|parent| self.remove_child(parent, victim, &range, &guard));
+        let removed = path
+            .last()
+            .is_some_and(|parent| self.remove_child(parent, victim, &range, &guard, &structure));
         if !removed {
             drop(structure);
             return self.replace_leaf(latched, folded);
@@ -56,6 +57,7 @@ impl Tree {
         victim: &PageRef,
         range: &LeafRange,
         guard: &Guard,
+        structure: &Structure<'_>,
     ) -> bool {
         let State::Index(index) = parent.state(guard) else { return false };
         let Some(at) = index.position(victim) else { return false };
@@ -66,7 +68,7 @@ impl Tree {
             || replace_index(parent, self.new_index(image, children.into_boxed_slice()), guard);
         let is_first = at == 0;
         let neighbour = index.child(if is_first { 1 } else { at - 1 });
-        self.widen(neighbour, is_first, range, guard, install)
+        self.widen(neighbour, is_first, range, (guard, structure), install)
     }
 
     /// Gives the keys of `range` to the nearest leaf below `neighbour` (the first, or the last), and
@@ -76,7 +78,7 @@ impl Tree {
         neighbour: &PageRef,
         first: bool,
         range: &LeafRange,
-        guard: &Guard,
+        (guard, structure): (&Guard, &Structure<'_>),
         install: impl FnOnce(),
     ) -> bool {
         let mut reference = neighbour;
@@ -91,7 +93,7 @@ impl Tree {
             self.shared.loads.ended();
             return true;
         }
-        self.widen_leaf(&pin, first, range, install)
+        self.widen_leaf(&pin, first, range, structure, install)
     }
 
     fn widen_leaf(
@@ -99,6 +101,7 @@ impl Tree {
         pin: &PinnedLeaf,
         first: bool,
         range: &LeafRange,
+        structure: &Structure<'_>,
         install: impl FnOnce(),
     ) -> bool {
         // Only tried: another thread may hold this latch and wait for the structure lock, which
@@ -113,6 +116,9 @@ impl Tree {
             only.range.high = range.high.clone();
         }
         let wider = self.leaf_from(only, home);
+        // A clean leaf could leave before `install`, and be read in again with the old range. A dirty one is written
+        // first, which ends under the structure lock.
+        self.mark_dirty(&latched.leaf().range().low, structure);
         // First the leaf, so that whoever is led here finds the wider range.
         latched.replace_with(wider, &self.shared.hazards);
         install();
