@@ -68,7 +68,7 @@ impl Tree {
             || replace_index(parent, self.new_index(image, children.into_boxed_slice()), guard);
         let is_first = at == 0;
         let neighbour = index.child(if is_first { 1 } else { at - 1 });
-        self.widen(neighbour, is_first, range, (guard, structure), install)
+        self.widen(neighbour, is_first, range, guard, structure, install)
     }
 
     /// Gives the keys of `range` to the nearest leaf below `neighbour` (the first, or the last), and
@@ -78,7 +78,8 @@ impl Tree {
         neighbour: &PageRef,
         first: bool,
         range: &LeafRange,
-        (guard, structure): (&Guard, &Structure<'_>),
+        guard: &Guard,
+        structure: &Structure<'_>,
         install: impl FnOnce(),
     ) -> bool {
         let mut reference = neighbour;

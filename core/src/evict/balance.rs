@@ -4,14 +4,14 @@
 //! remnant was read before it went. Where a byte of remnants was read more often than one of leaves, and making them
 //! was not in vain, rows stay for twice as long, else for half; in the end only those of a few leaves stay, which
 //! show whether that has changed. Those stay for as long as all do at first: what one round would show of rows that
-//! are read in every third is that they are not worth it. (To let what the two parts of a cache give decide their sizes is the idea of ARC:
-//! Megiddo and Modha, FAST 2003.)
+//! are read in every third is that they are not worth it. (To let what the two parts of a cache give decide their
+//! sizes is the idea of ARC: Megiddo and Modha, FAST 2003.)
 
 use crate::btree::Seen;
 
 /// The most rounds of the clock that make one for the rows of a remnant.
 const ROUNDS_MAX: u8 = 8;
-/// As long as nothing is known.
+/// As long as nothing is known, and for those that show whether it has changed.
 const ROUNDS_FIRST: u8 = 4;
 /// A remnant for each so many of which is read once is worth making: that takes a part of what a read saves.
 const READS_LEAST_ONE_IN: u64 = 4;
