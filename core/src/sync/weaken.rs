@@ -96,6 +96,8 @@ pub enum Weakness {
     EndAfterWake,
     /// A step into the next leaf begins at its near end, whatever keys it has.
     EnterWithoutBorder,
+    /// A leaf whose range becomes wider stays clean.
+    WidenWithoutMark,
 }
 
 thread_local! {

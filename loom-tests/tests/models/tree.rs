@@ -7,7 +7,7 @@ use loom::thread;
 use loom_tests::tree::{empty_tree, get, put, put_as, tree_on_disk};
 use loom_tests::{Kept, check_control, check_control_within, check_within};
 use rshelve_core::base::ids::TxnId;
-use rshelve_core::btree::{Position, Target, Tree};
+use rshelve_core::btree::{Fold, Position, Prepared, Target, Tree, Writer};
 use rshelve_core::internals::mvcc::Transactions;
 use rshelve_core::internals::weaken::Weakness;
 use rshelve_core::page::{Everything, PinnedLeaf, UpdateKind, Verdict, View};
@@ -141,6 +141,51 @@ fn removal_behind() {
     });
 }
 
+/// A leaf whose rows are all deleted goes, and its keys go to its neighbour, which is clean: beside who evicts that and
+/// reads it in again.
+fn removal_beside_eviction() {
+    let tree = empty_tree();
+    let mut pin = tree.shared().new_pin();
+    for key in [b"a", b"c", b"e", b"f"] {
+        put(&tree, &mut pin, key, VALUE);
+    }
+    write_back(&tree, b"a");
+    delete(&tree, &mut pin, b"e");
+    delete(&tree, &mut pin, b"f");
+    let remover = {
+        let (tree, mut pin) = (tree.clone(), tree.shared().new_pin());
+        thread::spawn(move || rebuild(&tree, &mut pin, b"e"))
+    };
+    if tree.find_leaf_in_cache(Target::At(b"a"), &mut pin) {
+        let latched = pin.leaf().unwrap().try_latch();
+        if let Some(latched) = latched.filter(|it| it.home().is_some_and(|home| !home.is_dirty())) {
+            latched.evict(&tree.shared().hazards);
+        }
+    }
+    tree.find_leaf(Target::At(b"a"), &mut pin).unwrap();
+    remover.join().unwrap();
+    tree.find_leaf(Target::At(b"e"), &mut pin).unwrap();
+    assert!(pin.leaf().unwrap().covers(b"e"), "a leaf ends before its keys do");
+}
+
+/// Writes the leaf of `key`, which stays in memory.
+fn write_back(tree: &Tree, key: &[u8]) {
+    loop {
+        let mut pin = tree.shared().new_pin();
+        tree.find_leaf(Target::At(key), &mut pin).unwrap();
+        match tree.prepare_leaf(pin, Writer::Eviction, Fold::IfChanged).unwrap() {
+            Prepared::Ready(leaf) => {
+                let blocks = &tree.shared().blocks;
+                let address = leaf.block(tree).map(|block| blocks.write(&[block]).unwrap()[0]);
+                assert!(tree.install_leaf(&leaf, address, Writer::Eviction).unwrap().is_some());
+                return;
+            }
+            Prepared::Changed => {}
+            Prepared::Held | Prepared::Clean => panic!("a leaf cannot be written"),
+        }
+    }
+}
+
 /// Folds the leaf of `key`, as eviction and checkpoints do.
 fn rebuild(tree: &Tree, pin: &mut PinnedLeaf, key: &[u8]) {
     tree.find_leaf(Target::At(key), pin).unwrap();
@@ -231,6 +276,17 @@ fn model_6_removal_under_a_position() {
 fn model_6_needs_the_border() {
     let complaint = "a position went back";
     check_control_within("6 removal", 2, Weakness::EnterWithoutBorder, complaint, removal_ahead);
+}
+
+#[test]
+fn model_6_removal_beside_eviction() {
+    check_within("6 removal beside eviction", 2, removal_beside_eviction);
+}
+
+#[test]
+fn model_6_needs_the_mark_of_a_wider_leaf() {
+    let (weakness, complaint) = (Weakness::WidenWithoutMark, "a leaf ends before its keys do");
+    check_control_within("6 eviction", 2, weakness, complaint, removal_beside_eviction);
 }
 
 #[test]
