@@ -109,6 +109,8 @@ statistics! {
     cache_waits,
     /// Leaf pages of which some rows stayed when they were dropped.
     remnants_left,
-    /// Reads of rows that had stayed.
+    /// Reads of rows that were in memory without their leaf page.
     remnant_reads,
+    /// Rows that were read from the data file, and none of the rest of their leaf pages.
+    rows_read_alone,
 }

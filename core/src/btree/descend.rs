@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::Tree;
+use super::load::{Wanted, is_sample};
 use crate::base::error::Result;
 use crate::page::{Index, LoadClaim, PageRef, PinnedLeaf, State};
 use crate::sync::epoch::{self, Guard};
@@ -70,7 +71,7 @@ impl Tree {
                     end => self.missing(target, pin, &end, &guard),
                 }
             };
-            self.fetch(target, missing)?;
+            self.fetch(target, missing, pin)?;
         }
     }
 
@@ -82,16 +83,27 @@ impl Tree {
     #[inline]
     pub fn find_row(&self, key: &[u8], pin: &mut PinnedLeaf) -> Result<()> {
         let target = Target::At(key);
+        let (mut came_for, mut has_waited) = (false, false);
         loop {
             let missing = {
                 let guard = epoch::pin();
                 match self.descend(target, pin, &guard) {
                     End::Pinned => return Ok(()),
-                    End::Remnant(reference) if self.pin_row(reference, key, pin) => return Ok(()),
+                    End::Remnant(reference) if self.pin_row(reference, key, pin, came_for) => {
+                        return Ok(());
+                    }
                     end => self.missing(target, pin, &end, &guard),
                 }
             };
-            self.fetch(target, missing)?;
+            came_for = match missing {
+                // Where several want rows of one leaf at once, they want the leaf.
+                Missing::Page(claim) if !has_waited => self.load_row(key, claim, pin)?,
+                missing => {
+                    has_waited |= matches!(missing, Missing::Load(_));
+                    self.fetch(target, missing, pin)?;
+                    false
+                }
+            };
         }
     }
 
@@ -115,17 +127,24 @@ impl Tree {
             let guard = epoch::pin();
             match self.descend(Target::At(key), pin, &guard) {
                 End::Pinned => return true,
-                End::Remnant(reference) => return self.pin_row(reference, key, pin),
+                End::Remnant(reference) => return self.pin_row(reference, key, pin, false),
                 End::Disk(_) | End::Loading => return false,
                 End::Changed => {}
             }
         }
     }
 
+    /// Pins what is left in memory of a leaf, if that has the row of `key`, which may have `come_for` this.
     #[inline]
-    fn pin_row(&self, reference: &PageRef, key: &[u8], pin: &mut PinnedLeaf) -> bool {
-        let is_there = pin.pin_row_of(self.id, reference, key);
-        if is_there {
+    fn pin_row(
+        &self,
+        reference: &PageRef,
+        key: &[u8],
+        pin: &mut PinnedLeaf,
+        came_for: bool,
+    ) -> bool {
+        let is_there = pin.pin_row_of(self.id, reference, key, came_for);
+        if is_there && !came_for {
             self.shared.stats.remnant_reads.bump();
         }
         is_there
@@ -157,10 +176,10 @@ impl Tree {
     }
 
     /// Waits for what is missing. The descent to `target` then starts again.
-    fn fetch(&self, target: Target<'_>, missing: Missing) -> Result<()> {
+    fn fetch(&self, target: Target<'_>, missing: Missing, pin: &mut PinnedLeaf) -> Result<()> {
         match missing {
             Missing::Nothing => {}
-            Missing::Page(claim) => self.load(target, claim)?,
+            Missing::Page(claim) => self.load_page(target, claim, pin)?,
             Missing::Load(ticket) => self.shared.loads.wait(ticket),
         }
         Ok(())
@@ -226,13 +245,35 @@ impl Tree {
 
     /// Reads in the page that `claim` holds, which a descent to `target` met.
     #[cold]
-    fn load(&self, target: Target<'_>, claim: LoadClaim) -> Result<()> {
+    fn load_page(&self, target: Target<'_>, claim: LoadClaim, pin: &mut PinnedLeaf) -> Result<()> {
+        if let Some(address) = claim.reference().home().address {
+            pin.misses().leaf_is_wanted(address.offset());
+        }
+        self.load(target, claim, Wanted::Page).map(|_| ())
+    }
+
+    /// The same for the row of `key`, which may come without its leaf: true if it did.
+    #[cold]
+    fn load_row(&self, key: &[u8], claim: LoadClaim, pin: &mut PinnedLeaf) -> Result<bool> {
+        let is_leaf = claim.reference().level() == 0;
+        let address = claim.reference().home().address.filter(|_| is_leaf);
+        let comes_alone = address.is_some_and(|address| {
+            self.shared.cache.prefers_rows()
+                && !is_sample(&address)
+                && !pin.misses().row_wants_leaf(address.offset())
+        });
+        let wanted = if comes_alone { Wanted::Row(key) } else { Wanted::Page };
+        self.load(Target::At(key), claim, wanted)
+    }
+
+    /// Reads in what is wanted of the page that `claim` holds; true if that was a row alone.
+    fn load(&self, target: Target<'_>, claim: LoadClaim, wanted: Wanted<'_>) -> Result<bool> {
         let result = match self.range_of(target, &claim) {
-            Some(range) => self.read_in(claim, range),
+            Some(range) if !wanted.is_here(&claim) => self.read_in(claim, range, wanted),
             // The claim ends with this call, and the descent starts again.
-            None => {
+            _ => {
                 drop(claim);
-                Ok(())
+                Ok(false)
             }
         };
         self.shared.loads.ended();

@@ -2,15 +2,43 @@
 
 use std::ptr::NonNull;
 
-use super::Tree;
 use super::descend::Target;
+use super::{Shared, Tree};
 use crate::base::error::{Error, Result};
-use crate::block::{Address, BlockKind};
+use crate::block::{Address, BlockKind, UNIT_BYTES};
 use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind};
 use crate::page::{Home, Index, LeafRange, LoadClaim, PageRef, State, new_reference_on_disk};
 use crate::reconcile::ChildCell;
 use crate::sync::epoch;
 use crate::sync::{Condvar, Mutex};
+
+/// What a page is read for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted<'k> {
+    /// The page.
+    Page,
+    /// The row of this key, and nothing else of its leaf if that can be.
+    Row(&'k [u8]),
+}
+
+impl Wanted<'_> {
+    /// Whether it came meanwhile: whoever wanted it looked before the page was theirs.
+    pub(super) fn is_here(&self, claim: &LoadClaim) -> bool {
+        matches!(self, Self::Row(key) if claim.has_row(key))
+    }
+}
+
+/// Of so many leaves one is in the sample.
+const SAMPLED_ONE_IN: u64 = 16;
+
+/// Whether the leaf at `address` is one of the few that show what the others would be good for: where rows may not stay,
+/// its rows may, and where rows come without their leaf, it comes. By where it lies on disk, for that says nothing of
+/// its rows.
+pub fn is_sample(address: &Address) -> bool {
+    // Fibonacci hashing, for blocks of one size lie at like distances.
+    let hash = (address.offset() / UNIT_BYTES).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    hash < u64::MAX / SAMPLED_ONE_IN
+}
 
 /// Lets threads sleep until some page was read in: there are few at a time, so one queue serves.
 #[derive(Debug, Default)]
@@ -66,8 +94,14 @@ impl Tree {
         std::ptr::eq(reference, claim.reference()).then_some(range)
     }
 
-    /// Reads the page that `claim` holds and installs it. On an error it stays on disk.
-    pub(super) fn read_in(&self, claim: LoadClaim, range: LeafRange) -> Result<()> {
+    /// Reads the page that `claim` holds and installs it, or what is wanted of it; true if that was a row. On an error it
+    /// stays on disk.
+    pub(super) fn read_in(
+        &self,
+        claim: LoadClaim,
+        range: LeafRange,
+        wanted: Wanted<'_>,
+    ) -> Result<bool> {
         let level = claim.reference().level();
         let Home { address, rows, .. } = claim.reference().home();
         let Some(address) = address else {
@@ -75,7 +109,7 @@ impl Tree {
             // (and that is 0, because only leaves are evicted without a block).
             let leaf = self.new_leaf(empty_image(), None, range, claim.reference());
             claim.install_leaf(leaf, &self.shared.hazards);
-            return Ok(());
+            return Ok(false);
         };
         let kind = if level == 0 { BlockKind::Leaf } else { BlockKind::Internal };
         // Leaves live in page memory; internal pages, of which there are few, do not.
@@ -83,14 +117,34 @@ impl Tree {
         let bytes = self.shared.blocks.read_page(&address, kind, memory)?;
         let image = PageImage::parse(bytes)
             .map_err(|error| error.into_corruption(self.shared.blocks.label(), address.offset()))?;
-        if level == 0 {
-            let image = self.check_leaf(image, &range, rows, &address)?;
-            let leaf = self.new_leaf(image, None, range, claim.reference());
-            claim.install_leaf(leaf, &self.shared.hazards);
-        } else {
+        if level > 0 {
             let index = self.index_from_disk(image, level, rows, &address)?;
             claim.install_index(index);
+            return Ok(false);
         }
+        let image = self.check_leaf(image, &range, rows, &address)?;
+        let claim = match self.install_row(claim, &image, wanted) {
+            Ok(()) => return Ok(true),
+            Err(claim) => claim,
+        };
+        let leaf = self.new_leaf(image, None, range, claim.reference());
+        claim.install_leaf(leaf, &self.shared.hazards);
+        Ok(false)
+    }
+
+    /// Installs the row that is wanted of a leaf, whose rows `image` has; gives the claim back where it is the leaf that is
+    /// wanted, where it has no such row, for only a leaf can say so, or where it would be much of the leaf.
+    fn install_row(
+        &self,
+        claim: LoadClaim,
+        image: &PageImage,
+        wanted: Wanted<'_>,
+    ) -> std::result::Result<(), LoadClaim> {
+        let Wanted::Row(key) = wanted else { return Err(claim) };
+        let Ok(slot) = image.search(key) else { return Err(claim) };
+        let Shared { cache, hazards, stats, .. } = &self.shared;
+        claim.install_row(image, slot, cache, hazards)?;
+        stats.rows_read_alone.bump();
         Ok(())
     }
 

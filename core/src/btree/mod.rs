@@ -39,7 +39,7 @@ use crate::sync::{Arc, Mutex, MutexGuard, epoch};
 
 pub use bulk::BulkLoad;
 pub use descend::Target;
-pub use load::Loads;
+pub use load::{Loads, is_sample};
 pub use merge::Merged;
 pub use pages::{LongValue, PageBlock};
 pub use position::{Landing, Position, Walked};

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::memory::{PageMemory, trim_heap};
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, is_left_out};
 
 /// How full the cache is, in words that say what to do.
@@ -55,6 +55,9 @@ pub struct Cache {
     bytes_leaving: AtomicU64,
     /// What lay in the global allocator's heap and left since that was last trimmed. Relaxed: a hint.
     heap_bytes_left: AtomicU64,
+    /// Whether rows are a better use of memory than leaves; they are where nothing is known. Written by the evictor, read
+    /// by who misses a row. Relaxed: a hint.
+    prefers_rows: AtomicBool,
     /// How many threads wait for `room`. Written by them; read by releases, to skip the
     /// notification.
     waiters: AtomicUsize,
@@ -77,6 +80,7 @@ impl Cache {
             bytes_used: AtomicU64::new(0),
             bytes_leaving: AtomicU64::new(0),
             heap_bytes_left: AtomicU64::new(0),
+            prefers_rows: AtomicBool::new(true),
             waiters: AtomicUsize::new(0),
             room: Condvar::new(),
             memory: PageMemory::reserve(bytes_max),
@@ -185,6 +189,21 @@ impl Cache {
     /// Whether it may come to be full: something may have to leave soon.
     pub fn is_half_full(&self) -> bool {
         self.bytes_used() > self.bytes_max() / 2
+    }
+
+    /// Whether what is read in for one row should be that row, and not its leaf. Something else has to leave for it, and
+    /// rows are used more for the memory that they take, as far as eviction has seen.
+    pub fn prefers_rows(&self) -> bool {
+        let is_at_target = || {
+            let target = self.target_bytes.load(Ordering::Relaxed);
+            self.bytes_used() + self.bytes_max() / 16 > target
+        };
+        self.prefers_rows.load(Ordering::Relaxed) && is_at_target()
+    }
+
+    /// Says what eviction has seen.
+    pub fn set_prefers_rows(&self, prefers: bool) {
+        self.prefers_rows.store(prefers, Ordering::Relaxed);
     }
 
     /// Whether more stays than should: freeing what is leaving would not be enough.

@@ -102,8 +102,11 @@ impl Hand {
         match which {
             Which::Cold { .. } => {
                 self.rounds_in_vain += 1;
-                let (left, reads) = (stats.remnants_left.get(), stats.remnant_reads.get());
-                self.balance.end_round(Remnants { left, reads });
+                let made = stats.remnants_left.get() + stats.rows_read_alone.get();
+                let reads = stats.remnant_reads.get();
+                if self.balance.end_round(Remnants { made, reads }) {
+                    cache.set_prefers_rows(self.balance.prefers_rows());
+                }
             }
             Which::In(_) if freed_bytes >= cache.batch_bytes() => {}
             Which::In(Sparse::Emptiest) => self.sparse = Sparse::Quarter,

@@ -16,16 +16,13 @@ mod balance;
 mod hand;
 
 use crate::base::error::Result;
-use crate::block::{NewBlock, UNIT_BYTES};
-use crate::btree::{Fold, LeafWriteBack, Prepared, Target, Tree, Which, Writer};
+use crate::block::NewBlock;
+use crate::btree::{Fold, LeafWriteBack, Prepared, Target, Tree, Which, Writer, is_sample};
 use crate::page::{Latched, PinnedLeaf};
 use crate::sync::{Arc, Mutex};
 use hand::{Hand, Reached};
 
 pub use hand::ROUNDS_LEAST;
-
-/// Of so many leaves, rows of one may always stay, to find out whether those of others should.
-const SAMPLED_ONE_IN: u64 = 16;
 
 /// The hand of the clock.
 #[derive(Debug, Default)]
@@ -116,7 +113,11 @@ fn evict_clean(tree: &Tree, pin: &PinnedLeaf, may_rows_stay: bool) -> Option<boo
 /// stays for another round, if none can, and a row was read again and again: that is one use for the clock.
 fn evict(tree: &Tree, latched: Latched<'_>, may_rows_stay: bool) -> bool {
     let shared = tree.shared();
-    let latched = if may_rows_stay || is_sample(&latched) {
+    let is_in_sample = |latched: &Latched<'_>| {
+        let address = latched.home().and_then(|home| home.home().address);
+        address.is_some_and(|address| is_sample(&address))
+    };
+    let latched = if may_rows_stay || is_in_sample(&latched) {
         match latched.evict_all_but_rows(&shared.hazards) {
             Ok(()) => {
                 shared.stats.remnants_left.bump();
@@ -132,15 +133,6 @@ fn evict(tree: &Tree, latched: Latched<'_>, may_rows_stay: bool) -> bool {
         latched.evict(&shared.hazards);
     }
     leaves
-}
-
-/// Whether the leaf is one of the few whose rows always may stay: by where it lies on disk, for that says nothing of
-/// its rows.
-fn is_sample(latched: &Latched<'_>) -> bool {
-    let address = latched.home().and_then(|home| home.home().address);
-    // Fibonacci hashing, for blocks of one size lie at like distances.
-    let hash = |offset: u64| (offset / UNIT_BYTES).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    address.is_some_and(|address| hash(address.offset()) < u64::MAX / SAMPLED_ONE_IN)
 }
 
 /// Makes a dirty leaf ready to be written, if nobody needs more than its image would say. Where it has to be built

@@ -75,6 +75,8 @@ pub struct Leaf {
     heat: AtomicU8,
     /// How often it was used for more than a row of the image since the clock looked last. A hint, as the marks are.
     uses: std::sync::atomic::AtomicU8,
+    /// When the clock looked last it was too hot to leave before this time. A hint, too.
+    is_safe: std::sync::atomic::AtomicBool,
     /// How often it was read since it last changed, where changes were in the way: see
     /// [`note_detour`](Self::note_detour). Zeroed by latch holders. A hint that orders nothing, so a model checker
     /// need not look at it.
@@ -118,8 +120,8 @@ unsafe impl Sync for Leaf {}
 
 /// The hottest a leaf can be: how many rounds of the clock it survives unused.
 const HEAT_MAX: u8 = 3;
-/// So many uses of a leaf are counted in one round of the clock.
-const USES_MAX: u8 = 8;
+/// So many uses of a leaf for more than a row are counted in one round of the clock.
+const USES_MAX: u8 = 2;
 /// The heat of a leaf that was not used yet: whoever reads it in is about to, which says nothing of others.
 const HEAT_NEW: u8 = u8::MAX;
 /// After so many detours it pays to fold the leaf: that takes as long as some two hundred of them.
@@ -132,7 +134,7 @@ const ORDER_LEAST: usize = 4;
 #[cfg(loom)]
 const ORDER_LEAST: usize = 2;
 /// What a leaf and its allocations take beside image and arena.
-const OVERHEAD_BYTES: u64 = std::mem::size_of::<Leaf>() as u64 + 64;
+pub(super) const OVERHEAD_BYTES: u64 = std::mem::size_of::<Leaf>() as u64 + 64;
 
 /// What a view finds for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +203,7 @@ impl Leaf {
             changes: AtomicU64::new(0),
             heat: AtomicU8::new(HEAT_NEW),
             uses: std::sync::atomic::AtomicU8::new(0),
+            is_safe: std::sync::atomic::AtomicBool::new(false),
             detours: std::sync::atomic::AtomicU8::new(0),
             marks: Marks::default(),
             changes_read: std::sync::atomic::AtomicU64::new(0),
@@ -332,6 +335,7 @@ impl Leaf {
     /// It takes the place of `old`, and is used as much.
     pub(super) fn take_heat_of(&self, old: &Self) {
         self.heat.store(old.heat.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.is_safe.store(old.is_safe.load(Ordering::Relaxed), Ordering::Relaxed);
         // Where nothing leaves memory, it need not be known which rows may stay.
         if self.cache().is_half_full() {
             self.take_marks_of(old);
@@ -414,16 +418,20 @@ impl Leaf {
         self.marks.take_again()
     }
 
-    /// How much it was used since the clock looked last, where a remnant would not have served.
+    /// How often the disk was spared since the clock looked last because the leaf had stayed until then: for each of its
+    /// rows that was read and had not been before, for it could stay without the leaf, and once for all else. Nothing
+    /// where it would not have left, and what it was read in for does not count.
     pub fn uses(&self) -> Uses {
-        let bytes = self.charged_bytes();
-        let reads = self.marks.count_new() + u32::from(self.uses.load(Ordering::Relaxed));
-        if self.marks.are_old() {
-            Uses { reads: u64::from(reads), bytes }
-        } else {
-            // It was read in for the first of them, half a round ago if nothing else is known.
-            Uses { reads: u64::from(reads.saturating_sub(1)), bytes: bytes / 2 }
+        if self.is_safe.load(Ordering::Relaxed) {
+            return Uses::default();
         }
+        let (bytes, is_new) = (self.charged_bytes(), !self.marks.are_old());
+        let (rows, others) = (self.marks.count_new(), u32::from(self.uses.load(Ordering::Relaxed)));
+        let came_for_row = is_new && rows > 0;
+        let others = others.min(if is_new && !came_for_row { 2 } else { 1 });
+        let reads = u64::from((rows + others).saturating_sub(u32::from(is_new)));
+        // One that is new was read in half a round ago if nothing else is known.
+        Uses { reads, bytes: if is_new { bytes / 2 } else { bytes } }
     }
 
     /// One round of the clock: true when the leaf was not used lately.
@@ -432,6 +440,7 @@ impl Leaf {
         let less = if heat == HEAT_NEW { 0 } else { heat.saturating_sub(1) };
         self.heat.store(less, Ordering::Relaxed);
         self.uses.store(0, Ordering::Relaxed);
+        self.is_safe.store(less > 0, Ordering::Relaxed);
         if heat > 0 {
             self.marks.end_round();
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How many marks there are; where an image has more rows, neighbours share one.
-const MARKS: usize = 64;
+pub(super) const MARKS: usize = 64;
 
 /// How much of what eviction's clock went round was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,12 +79,7 @@ impl Marks {
         self.is_old.load(Ordering::Relaxed)
     }
 
-    /// How many marks were made in this round.
-    pub fn count(&self) -> u32 {
-        self.lately().count_ones()
-    }
-
-    /// How many of them were not made in the round before.
+    /// How many marks were made in this round, and not in the one before.
     pub fn count_new(&self) -> u32 {
         (self.lately() & !self.before.load(Ordering::Relaxed)).count_ones()
     }
@@ -92,6 +87,16 @@ impl Marks {
     /// What was read in this round.
     pub fn lately(&self) -> u64 {
         self.lately.load(Ordering::Relaxed)
+    }
+
+    /// What was read in the round before.
+    pub fn before(&self) -> u64 {
+        self.before.load(Ordering::Relaxed)
+    }
+
+    /// Notes what `marks` says, as of this round.
+    pub fn add_lately(&self, marks: u64) {
+        self.lately.fetch_or(marks, Ordering::Relaxed);
     }
 
     /// What was read in this round, or in the one before.

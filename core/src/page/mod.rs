@@ -3,8 +3,8 @@
 //! A **page reference** is one atomic word, state and pointer together (`reference`). A **leaf**
 //! is an immutable image plus a delta: an insert list of the keys that changed, each with an
 //! **update chain**, newest first (`leaf`, `delta`, `update`); `latched` writes to it. An **index** is an internal page: an
-//! immutable image of separators beside the references of its children (`index`). A **remnant** is what stays of a leaf
-//! that left memory: the rows that were read lately (`remnant`, `marks`).
+//! immutable image of separators beside the references of its children (`index`). A **remnant** is what is in memory of a
+//! leaf that is not: rows that were read lately (`remnant`, `marks`, `misses`).
 //!
 //! Who may touch what:
 //! - Leaves are reached under a hazard pointer ([`PinnedLeaf`]), which may be held for as long as
@@ -21,6 +21,7 @@ mod index;
 mod latched;
 mod leaf;
 mod marks;
+mod misses;
 mod pin;
 mod reference;
 mod remnant;
@@ -33,6 +34,7 @@ pub use index::Index;
 pub use latched::{Latched, Newest, Pending};
 pub use leaf::{Leaf, LeafRange, Lookup, ValueRef};
 pub use marks::Uses;
+pub use misses::Misses;
 pub use pin::PinnedLeaf;
 pub use reference::{Home, LoadClaim, PageRef, RootRef, State};
 pub use remnant::{Keep, Remnant};

@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 
 use super::leaf::{Leaf, ValueRef};
+use super::misses::Misses;
 use super::reference::PageRef;
 use super::remnant::Remnant;
 use crate::base::ids::TableId;
@@ -20,6 +21,7 @@ pub struct PinnedLeaf {
     tree: Option<TableId>,
     /// How many leaves it held before this one.
     turns: u64,
+    misses: Misses,
     /// A value on what is held: whether it is a reference, and where its bytes are.
     value: Option<(bool, NonNull<[u8]>)>,
 }
@@ -30,7 +32,15 @@ unsafe impl Send for PinnedLeaf {}
 impl PinnedLeaf {
     /// Holds nothing yet.
     pub fn new(slot: HazardSlot) -> Self {
-        Self { slot, leaf: None, remnant: None, tree: None, turns: 0, value: None }
+        Self {
+            slot,
+            leaf: None,
+            remnant: None,
+            tree: None,
+            turns: 0,
+            misses: Misses::default(),
+            value: None,
+        }
     }
 
     /// As [`pin`](Self::pin), of a leaf of `tree`.
@@ -50,13 +60,20 @@ impl PinnedLeaf {
     }
 
     /// Holds what is left in memory of the leaf of `tree` that `reference` names, if that has the row of `key`, whose
-    /// value is then remembered; else false, and nothing is held. No leaf is.
+    /// value is then remembered; else false, and nothing is held. No leaf is. It counts as a read of the row, unless
+    /// it `came_for` this one.
     #[inline]
-    pub fn pin_row_of(&mut self, tree: TableId, reference: &PageRef, key: &[u8]) -> bool {
+    pub fn pin_row_of(
+        &mut self,
+        tree: TableId,
+        reference: &PageRef,
+        key: &[u8],
+        came_for: bool,
+    ) -> bool {
         if !self.pin_remnant(reference) {
             return false;
         }
-        self.value = self.remnant().and_then(|remnant| remnant.read(key)).map(place_of);
+        self.value = self.remnant().and_then(|remnant| remnant.read(key, came_for)).map(place_of);
         if self.value.is_none() {
             self.release();
             return false;
@@ -70,6 +87,11 @@ impl PinnedLeaf {
     pub fn pin_remnant(&mut self, reference: &PageRef) -> bool {
         self.remnant = self.protect(|| reference.remnant());
         self.remnant.is_some()
+    }
+
+    /// What whoever holds this wanted lately that was not in memory.
+    pub fn misses(&mut self) -> &mut Misses {
+        &mut self.misses
     }
 
     /// Protects what `named` names, from the first call to the second; none, and nothing is held, where it names

@@ -4,7 +4,8 @@
 //! as the end:
 //!
 //! - `Disk` or `Remnant` to `Loading`: whoever will read the page in, by compare-and-swap; one wins.
-//! - `Loading` to `Leaf`, `Index`, or back to what it was on an error: the winner alone.
+//! - `Loading` to `Leaf`, `Index`, `Remnant` (only a row was wanted), or back to what it was on an error: the winner
+//!   alone.
 //! - `Leaf` to another `Leaf` (a rebuild), to `Disk` or `Remnant` (eviction), to `Index` (the root splits) or to
 //!   `Dead` (a split, an empty page): the holder of the leaf's latch.
 //! - `Remnant` to another `Remnant` or to `Disk`: whoever holds it under a hazard, by compare-and-swap.
@@ -23,6 +24,8 @@ use super::leaf::Leaf;
 use super::remnant::Remnant;
 use super::replace::{retire_leaf, retire_remnant};
 use crate::block::Address;
+use crate::cache::Cache;
+use crate::format::PageImage;
 use crate::memory::Owned;
 use crate::reclaim::HazardDomain;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
@@ -106,6 +109,12 @@ impl LoadClaim {
         reference
     }
 
+    /// Whether the row of `key` is among those that are in memory.
+    pub fn has_row(&self, key: &[u8]) -> bool {
+        // SAFETY: it is ours.
+        self.remnant.is_some_and(|remnant| unsafe { remnant.as_ref() }.has_row(key))
+    }
+
     /// Installs the leaf that was read. The rows that stayed of it when it left count as read lately.
     pub fn install_leaf(self, leaf: Owned<Leaf>, hazards: &HazardDomain) {
         // Not dropped: that would put the page back on disk.
@@ -119,6 +128,30 @@ impl LoadClaim {
             // SAFETY: the claim took it out of the word, and ends here without a drop.
             unsafe { retire_remnant(remnant, hazards) };
         }
+    }
+
+    /// Installs the row in `slot` of the leaf's `image` that was read, beside the rows that stayed when it left.
+    ///
+    /// # Errors
+    /// The claim again, if together they are much of the leaf.
+    pub fn install_row(
+        self,
+        image: &PageImage,
+        slot: usize,
+        cache: &Arc<Cache>,
+        hazards: &HazardDomain,
+    ) -> Result<(), Self> {
+        // SAFETY: it is ours until it is retired, below.
+        let old = self.remnant.map(|remnant| unsafe { remnant.as_ref() });
+        let Some(new) = Remnant::with_row(old, image, slot, cache) else { return Err(self) };
+        // Not dropped: that would put what stayed back.
+        let claim = ManuallyDrop::new(self);
+        claim.reference().install_remnant(Some(NonNull::from(Box::leak(new))));
+        if let Some(remnant) = claim.remnant {
+            // SAFETY: the claim took it out of the word, and ends here without a drop.
+            unsafe { retire_remnant(remnant, hazards) };
+        }
+        Ok(())
     }
 
     /// Installs the internal page that was read.

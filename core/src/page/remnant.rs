@@ -1,19 +1,20 @@
-//! What is left of a leaf that left memory: the rows that were read lately.
+//! What is in memory of a leaf that is not: rows that were read lately.
 //!
 //! A leaf is read in for a row of it. Where rows are wanted one by one, and some much more often than others, a
 //! cache full of whole leaves is a cache full of their neighbours. So of a leaf that is on disk as it is, the rows
 //! that were read may stay when it leaves, in an image of their own, until they were not read for some rounds of the
 //! clock (one whole round of its own, which is so many of the clock's as the evictor says). When the leaf is read in
 //! again, they count as read there. (The idea is that of the record cache of Deuteronomy: Levandoski and
-//! others, "High Performance Transactions in Deuteronomy", CIDR 2015.)
+//! others, "High Performance Transactions in Deuteronomy", CIDR 2015.) While rows are worth more than leaves, a row
+//! comes alone in the first place, beside those that are here.
 //!
 //! A remnant never changes. It says what the leaf's block says, which everybody sees; what it has not, only the
 //! block can tell. Whoever writes, or walks, needs the leaf.
 
 use smallvec::SmallVec;
 
-use super::leaf::{Leaf, ValueRef};
-use super::marks::{Marks, Uses, mark_of};
+use super::leaf::{self, Leaf, ValueRef};
+use super::marks::{MARKS, Marks, Uses, mark_of};
 use crate::cache::{Cache, Charge};
 use crate::format::{BuilderCapacity, PageBuilder, PageImage, PageKind};
 use crate::memory::Sparse;
@@ -46,6 +47,9 @@ pub enum Keep {
     All,
 }
 
+/// Slots of an image, in order.
+type Slots = SmallVec<[usize; 16]>;
+
 /// What a row takes in an image beside its cell.
 const HEAD_AND_OFFSET: usize = 10;
 /// What a remnant takes beside its image, with what the allocator adds.
@@ -75,37 +79,87 @@ impl Remnant {
         cache: &Arc<Cache>,
     ) -> Option<Box<Self>> {
         let rows = image.len();
-        let slots: SmallVec<[usize; 16]> = match kept {
+        let slots: Slots = match kept {
             0 => return None,
             _ => (0..rows).filter(|slot| kept & mark_of(*slot, rows) != 0).collect(),
         };
-        let cell_bytes = |slot: &usize| image.cell_len(*slot) + HEAD_AND_OFFSET;
-        let cells_bytes: usize = slots.iter().map(cell_bytes).sum();
+        let was_read = |slot: usize| read & mark_of(slot, rows) != 0;
+        let marks = (0..).zip(&slots).filter(|(_, slot)| was_read(**slot));
+        let before = marks.fold(0, |marks, (place, _)| marks | mark_of(place, slots.len()));
+        Self::with_slots(image, &slots, Marks::with_before(before), bytes_max, cache)
+    }
+
+    /// The rows of `old`, if there are any, and that in `slot` of `image`, which is the whole leaf's; none if they are so
+    /// many, or take so much, that little would be won. The new row counts as read in the round before, so that what is
+    /// read once leaves first.
+    pub(super) fn with_row(
+        old: Option<&Self>,
+        image: &PageImage,
+        slot: usize,
+        cache: &Arc<Cache>,
+    ) -> Option<Box<Self>> {
+        let (mut slots, mut key): (Slots, _) = (SmallVec::new(), Vec::new());
+        for place in 0..old.map_or(0, |old| old.image.len()) {
+            old?.image.key_into(place, &mut key);
+            slots.push(image.search(&key).ok()?);
+        }
+        let new_place = slots.binary_search(&slot).err()?;
+        slots.insert(new_place, slot);
+        let rows_of_old = slots.len() - 1;
+        if rows_of_old >= MARKS {
+            return None;
+        }
+        let moved = |marks: u64| {
+            let marked = (0..rows_of_old).filter(|place| marks & mark_of(*place, rows_of_old) != 0);
+            let places = marked.map(|place| place + usize::from(place >= new_place));
+            places.fold(0, |marks, place| marks | mark_of(place, slots.len()))
+        };
+        let (lately, before) = old.map_or((0, 0), |old| (old.marks.lately(), old.marks.before()));
+        let marks = Marks::with_before(moved(before) | mark_of(new_place, slots.len()));
+        marks.add_lately(moved(lately));
+        let bytes_max = (leaf::OVERHEAD_BYTES + image.bytes_len() as u64) / 2;
+        let mut new = Self::with_slots(image, &slots, marks, bytes_max, cache)?;
+        new.rounds = AtomicU8::new(old.map_or(0, |old| old.rounds.load(Ordering::Relaxed)));
+        Some(new)
+    }
+
+    fn with_slots(
+        image: &PageImage,
+        slots: &[usize],
+        marks: Marks,
+        bytes_max: u64,
+        cache: &Arc<Cache>,
+    ) -> Option<Box<Self>> {
+        let cells_bytes = slots.iter().map(|slot| image.cell_len(*slot) + HEAD_AND_OFFSET).sum();
         if slots.is_empty() || OVERHEAD_BYTES + cells_bytes as u64 > bytes_max {
             return None;
         }
         let capacity = BuilderCapacity { slots: slots.len(), cells_bytes };
         let mut builder = PageBuilder::new(PageKind::Leaf, image.prefix(), capacity);
         slots.iter().for_each(|slot| builder.push_from(image, *slot));
-        let was_read = |slot: usize| read & mark_of(slot, rows) != 0;
-        let marks = (0..).zip(&slots).filter(|(_, slot)| was_read(**slot));
-        let before = marks.fold(0, |marks, (place, _)| marks | mark_of(place, slots.len()));
         let image = builder.finish_image_in(cache.memory());
         Some(Box::new(Self {
             charge: Charge::new(cache, OVERHEAD_BYTES + image.bytes_len() as u64),
             image,
-            marks: Marks::with_before(before),
+            marks,
             rounds: AtomicU8::new(0),
             life: Life::new(),
         }))
     }
 
-    /// The value of `key`, if its row is here; that counts as a read of it.
+    /// The value of `key`, if its row is here; that counts as a read of it, but for the one that it `came_for`.
     #[inline]
-    pub(super) fn read(&self, key: &[u8]) -> Option<ValueRef<'_>> {
+    pub(super) fn read(&self, key: &[u8], came_for: bool) -> Option<ValueRef<'_>> {
         let slot = self.image.search(key).ok()?;
-        self.marks.note(slot, self.image.len());
+        if !came_for {
+            self.marks.note(slot, self.image.len());
+        }
         Some(ValueRef::of_cell(self.image.cell(slot)))
+    }
+
+    /// Whether the row of `key` is here.
+    pub(super) fn has_row(&self, key: &[u8]) -> bool {
+        self.image.search(key).is_ok()
     }
 
     /// The smallest key that it has.
@@ -140,14 +194,22 @@ impl Remnant {
             return false;
         }
         self.rounds.store(0, Ordering::Relaxed);
-        let bytes = self.charged_bytes() * u64::from(rounds);
-        *uses += Uses { reads: u64::from(self.marks.count()), bytes };
+        *uses += self.uses(u64::from(rounds));
         let (marks, rows) = (self.marks.all(), self.image.len());
         let is_cold = (0..rows).any(|slot| marks & mark_of(slot, rows) == 0);
         if !is_cold {
             self.marks.end_round();
         }
         is_cold
+    }
+
+    /// How much the rows were used in the last `rounds` rounds that stayed for these rounds alone: they were not read in
+    /// those before.
+    fn uses(&self, rounds: u64) -> Uses {
+        let rows = self.image.len().clamp(1, MARKS) as u64;
+        let old = rows.saturating_sub(u64::from(self.marks.before().count_ones()));
+        let bytes = self.charged_bytes() * old / rows * rounds;
+        Uses { reads: u64::from(self.marks.count_new()), bytes }
     }
 
     /// What is to stay of it.

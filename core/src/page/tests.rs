@@ -245,12 +245,15 @@ fn claim_is_exclusive_and_returns_the_page_to_disk() {
     assert_eq!(look(page.pinned().leaf().expect("pinned"), b"a", &Everything), found(b"a"));
 }
 
-/// A leaf of a thousand bytes a row.
-fn long_rows(page: &Page, keys: &[&[u8]]) -> Owned<Leaf> {
+/// A thousand bytes a row.
+fn long_image(keys: &[&[u8]]) -> PageImage {
     let mut builder = PageBuilder::new(PageKind::Leaf, &[], BuilderCapacity::default());
     keys.iter().for_each(|key| builder.push(key, Tag::Inline, &key.repeat(1000)));
-    let image = builder.finish_image();
-    Leaf::new(image, None, LeafRange::default(), &page.reference, &page.cache, 4)
+    builder.finish_image()
+}
+
+fn long_rows(page: &Page, keys: &[&[u8]]) -> Owned<Leaf> {
+    Leaf::new(long_image(keys), None, LeafRange::default(), &page.reference, &page.cache, 4)
 }
 
 const KEYS: [&[u8]; 8] = [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h"];
@@ -282,7 +285,7 @@ fn evict_all_but_rows(page: &Page) -> bool {
 fn rows_in_memory(page: &Page) -> Vec<&'static [u8]> {
     let mut pin = page.pin();
     let mut is_here = |key: &&[u8]| {
-        let is_here = pin.pin_row_of(TableId(1), &page.reference, key);
+        let is_here = pin.pin_row_of(TableId(1), &page.reference, key, false);
         assert_eq!(pin.value().is_some(), is_here);
         if let Some(value) = pin.value() {
             assert_eq!(value, ValueRef::Inline(&key.repeat(1000)));
@@ -327,7 +330,7 @@ fn row_outlives_what_it_lies_in_while_it_is_held() {
     let page = page_with_rows_read(&[b"c"]);
     assert!(evict_all_but_rows(&page));
     let (mut reader, mut evictor) = (page.pin(), page.pin());
-    assert!(reader.pin_row_of(TableId(1), &page.reference, b"c"));
+    assert!(reader.pin_row_of(TableId(1), &page.reference, b"c", false));
     assert!(evictor.pin_remnant(&page.reference));
     let held = evictor.remnant().expect("pinned");
     assert_eq!(page.reference.trim(held, Keep::All, &page.hazards), Some(0));
@@ -348,7 +351,7 @@ fn rows_leave_when_they_are_read_no_more() {
     assert!(evict_all_but_rows(&page));
     let (mut pin, mut rounds, mut uses) = (page.pin(), 0, Uses::default());
     while rows_in_memory_but(&page, b"d") {
-        assert!(pin.pin_row_of(TableId(1), &page.reference, b"d"));
+        assert!(pin.pin_row_of(TableId(1), &page.reference, b"d", false));
         assert!(pin.pin_remnant(&page.reference));
         let held = pin.remnant().expect("pinned");
         if held.cool(2, &mut uses) {
@@ -368,6 +371,73 @@ fn rows_leave_when_they_are_read_no_more() {
         }
     }
     assert!(matches!(page.reference.state(&epoch::pin()), State::Disk));
+}
+
+/// Reads the row in `slot` of the leaf on disk, and nothing else of it, if that may be.
+fn read_alone(page: &Page, slot: usize) -> bool {
+    let claim = page.reference.claim().expect("a leaf on disk");
+    claim.install_row(&long_image(&KEYS), slot, &page.cache, &page.hazards).is_ok()
+}
+
+#[test]
+fn rows_that_are_read_alone_join_those_that_stayed() {
+    let page = page_with_rows_read(&[]);
+    page.pinned().leaf().expect("pinned").latch().evict(&page.hazards);
+    for (slot, here) in [(3, &KEYS[3..4]), (1, &[b"b", b"d"]), (2, &KEYS[1..4])] {
+        assert!(read_alone(&page, slot));
+        page.hazards.reclaim();
+        assert_eq!(rows_in_memory(&page), here);
+        assert!(page.cache.bytes_used() < 3 * 1000 + 500, "{}", page.cache.bytes_used());
+    }
+    assert!(!read_alone(&page, 2), "it is there");
+    let claim = page.reference.claim().expect("a leaf on disk");
+    assert!(claim.has_row(b"c") && !claim.has_row(b"h"));
+    drop(claim);
+    assert!(read_alone(&page, 7));
+    assert!(!read_alone(&page, 5), "together they are more than half of the leaf");
+    assert_eq!(rows_in_memory(&page), [b"b", b"c", b"d", b"h"]);
+}
+
+#[test]
+fn row_that_is_read_once_alone_leaves_first() {
+    let page = page_with_rows_read(&[b"d"]);
+    assert!(evict_all_but_rows(&page));
+    assert!(read_alone(&page, 1));
+    let (mut pin, mut uses) = (page.pin(), Uses::default());
+    assert!(pin.pin_row_of(TableId(1), &page.reference, b"b", true), "it came for this");
+    for is_cold in [false, true] {
+        assert!(pin.pin_row_of(TableId(1), &page.reference, b"d", false));
+        assert!(pin.pin_remnant(&page.reference));
+        let held = pin.remnant().expect("pinned");
+        assert_eq!(held.cool(1, &mut uses), is_cold);
+        if is_cold {
+            assert!(page.reference.trim(held, Keep::ReadLately, &page.hazards).is_some());
+        }
+    }
+    assert_eq!(rows_in_memory(&page), [b"d"]);
+}
+
+/// What a leaf is good for is what only it has, and only while it would have left otherwise.
+#[test]
+fn uses_of_a_leaf_count_where_the_disk_was_spared() {
+    let page = page_with_rows_read(&[b"a", b"b", b"b", b"c"]);
+    let pin = page.pinned();
+    let leaf = pin.leaf().expect("pinned");
+    let reads = || leaf.uses().reads;
+    assert_eq!(reads(), 2, "it was read in for the first");
+    leaf.touch();
+    leaf.touch();
+    assert_eq!(reads(), 3, "all else is one use");
+    for _ in 0..3 {
+        assert!(!leaf.cool());
+        leaf.touch();
+        assert_eq!(leaf.uses(), Uses::default(), "it was too hot to leave");
+    }
+    while !leaf.cool() {}
+    assert_eq!(reads(), 0);
+    leaf.touch();
+    assert_eq!(leaf.read(b"d", &Everything), found(&b"d".repeat(1000)));
+    assert_eq!(leaf.uses(), Uses { reads: 2, bytes: leaf.charged_bytes() });
 }
 
 /// Whether the remnant has more rows than that of `key`, found out without reading any.

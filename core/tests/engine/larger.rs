@@ -209,6 +209,38 @@ fn rows_that_are_read_stay_and_their_leaves_leave() {
     }
 }
 
+/// Where rows are read alone, since some are read again and again, who reads one after the other reads their leaf twice at
+/// most: for the first row, then for the others.
+#[test]
+fn rows_that_are_read_in_order_bring_their_leaves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(&folder.path().join("spam"), options(false)).expect("it opens");
+    let table = engine.create_table("main", &TableOptions::default()).expect("a table");
+    let mut session = engine.session().expect("a session");
+    let count = 6 * CACHE_BYTES / VALUE_BYTES as u64;
+    for key in 0..count {
+        session.put(&table, &key.to_be_bytes(), &value_of(VALUE_BYTES, key)).expect("a put");
+    }
+    let hot: Vec<u64> = (0..count).step_by(300).collect();
+    let mut random = Random::new(seed());
+    let before = engine.stats();
+    let mut reads = 0;
+    while engine.stats().rows_read_alone < count / 20 {
+        let is_hot = random.below(4) > 0;
+        let key =
+            if is_hot { hot[random.below(hot.len() as u64) as usize] } else { random.below(count) };
+        let value = session.get(&table, &key.to_be_bytes(), <[u8]>::to_vec).expect("a get");
+        assert!(value == Some(value_of(VALUE_BYTES, key)), "key {key}");
+        reads += 1;
+        assert!(reads < 20 * count, "rows are not read alone");
+    }
+    let after = engine.stats();
+    assert!(after.rows_read_alone < after.blocks_read - before.blocks_read);
+    read_back(&engine, &table, 0..count);
+    let blocks_read = engine.stats().blocks_read - after.blocks_read;
+    assert!(blocks_read < count / 20, "{blocks_read} blocks were read for {count} rows in order");
+}
+
 /// The keys of one thread in an order that looks random: each of `0..count` once.
 fn keys(seed: u64, count: u64) -> Vec<u64> {
     let mut keys: Vec<u64> = (0..count).collect();

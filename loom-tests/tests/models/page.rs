@@ -159,7 +159,7 @@ fn page_with_row_left() -> Arc<Page> {
 
 /// Reads the row that stayed, wherever it is.
 fn read_row_left(page: &Page, pin: &mut PinnedLeaf) {
-    if pin.pin_row_of(TableId(1), &page.reference, b"a") {
+    if pin.pin_row_of(TableId(1), &page.reference, b"a", false) {
         let ends = pin.remnant().map(|remnant| remnant.first_key());
         assert_eq!(ends.as_deref(), Some(&b"a"[..]), "what stayed has another row");
         assert!(matches!(pin.value(), Some(ValueRef::Inline(b"a"))), "a row was lost");
@@ -205,6 +205,25 @@ fn read_in_beside_row() {
     assert!(pin.leaf().unwrap().latch().evict_all_but_rows(&page.hazards).is_ok());
 }
 
+/// Beside a reader of the row that stayed, another row is read without its leaf.
+fn read_alone_beside_row() {
+    let page = page_with_row_left();
+    let reader = {
+        let (page, mut pin) = (page.clone(), page.pin());
+        thread::spawn(move || read_row_left(&page, &mut pin))
+    };
+    let leaf = page.leaf(&[b"a", b"b", b"c"]);
+    let claim = page.reference.claim().expect("a leaf on disk");
+    assert!(claim.install_row(leaf.image(), 1, &page.cache, &page.hazards).is_ok());
+    page.hazards.reclaim();
+    reader.join().unwrap();
+    let mut pin = page.pin();
+    for key in [b"a", b"b"] {
+        assert!(pin.pin_row_of(TableId(1), &page.reference, key, false), "a row is gone");
+        assert!(matches!(pin.value(), Some(ValueRef::Inline(value)) if value == key));
+    }
+}
+
 /// One reads the leaf in, or cannot and gives it back, while the clock moves the row that stayed.
 fn claim_against_trim() {
     let page = page_with_row_left();
@@ -217,7 +236,7 @@ fn claim_against_trim() {
         page.reference.trim(pin.remnant().unwrap(), Keep::All, &page.hazards);
     }
     loader.join().unwrap();
-    assert!(pin.pin_row_of(TableId(1), &page.reference, b"a"), "the row is gone");
+    assert!(pin.pin_row_of(TableId(1), &page.reference, b"a", false), "the row is gone");
 }
 
 /// New keys, out of order, through two growths of the arrays, beside a reader.
@@ -400,6 +419,7 @@ fn model_1_leaf_needs_the_second_look() {
 fn model_1_row_that_stayed_against_trim_and_load() {
     check("1 row that stayed against trim", trim);
     check("1 row that stayed against load", read_in_beside_row);
+    check("1 row that stayed against a row read alone", read_alone_beside_row);
     check("1 load against trim", claim_against_trim);
 }
 

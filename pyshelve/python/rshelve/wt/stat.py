@@ -35,8 +35,9 @@ class conn:
     cache_waits: Final = 1014
     remnants_left: Final = 1015
     remnant_reads: Final = 1016
-    cache_bytes: Final = 1017
-    file_bytes: Final = 1018
+    rows_read_alone: Final = 1017
+    cache_bytes: Final = 1018
+    file_bytes: Final = 1019
 
     # WiredTiger's names for the same.
     block_read: Final = blocks_read
