@@ -3,7 +3,8 @@
 //! The keys of what is removed go to a neighbour: the last leaf below the left one, or the first leaf
 //! below the right one. That leaf is replaced by one with a wider range if it is in memory, and
 //! claimed while the parent changes if it is on disk, so that nobody reads it in with the old range.
-//! When the neighbour is busy the empty leaf stays: it is tried again when it is next rebuilt.
+//! When the neighbour is busy, or would have to be split, the empty leaf stays: it is tried again when it is next
+//! rebuilt.
 
 use super::{Structure, Tree};
 use crate::page::{
@@ -111,7 +112,11 @@ impl Tree {
         let Some(latched) = pin.leaf().and_then(|leaf| leaf.try_latch()) else { return false };
         let Some(home) = latched.home() else { return false };
         let mut folded = self.fold(latched.leaf(), usize::MAX);
-        let Some(mut only) = folded.leaves.pop() else { return false };
+        // Rows with a huge prefix, each of which would be written out, make several leaves all the same. It is split when
+        // it is built again itself.
+        let (Some(mut only), true) = (folded.leaves.pop(), folded.leaves.is_empty()) else {
+            return false;
+        };
         if first {
             only.range.low = range.low.clone();
         } else {

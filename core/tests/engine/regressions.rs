@@ -218,3 +218,22 @@ fn replay_over_what_the_checkpoint_has_keeps_long_values() {
         unreached_bytes(&storage);
     }
 }
+
+/// Of a leaf that took over an emptied neighbour's keys, all but the last part was lost where it had to be split first:
+/// where the prefix of its rows, each of which would be written out, had two mebibytes in all.
+#[test]
+fn leaf_with_a_huge_prefix_keeps_its_rows_when_its_neighbour_goes() {
+    let (_storage, engine) = new(Durability::Process);
+    let eggs = engine.table("eggs").expect("a table");
+    let mut session = engine.session().expect("a session");
+    session.put(&eggs, b"", b"").expect("a put");
+    // A leaf of its own, whose prefix is the whole key.
+    session.put(&eggs, &vec![b'h'; 64 << 10], b"").expect("a put");
+    for number in 0..40_u8 {
+        session.put(&eggs, &[b'k', number], b"").expect("a put");
+    }
+    session.remove(&eggs, b"").expect("a remove");
+    engine.checkpoint().expect("a checkpoint");
+    assert_eq!(session.rows(&eggs), 41);
+    assert_eq!(read_all(&mut session, &eggs, false).len(), 41);
+}
