@@ -9,7 +9,7 @@ use std::ops::{Bound, RangeBounds};
 use rshelve_core::engine::Session as CoreSession;
 
 use crate::state::SessionState;
-use crate::{Connection, Cursor, CursorOptions, Result, TableOptions};
+use crate::{Connection, Cursor, CursorOptions, Result, Table, TableOptions};
 
 /// Runs one transaction at a time, and the cursors in it. It may move to another thread, but is not
 /// shared; a program opens one per thread.
@@ -91,6 +91,33 @@ impl Session {
     /// As [`Connection::drop_table`](crate::Connection::drop_table).
     pub fn drop_table(&self, name: &str) -> Result<()> {
         self.state().drop_table(name)
+    }
+
+    /// Applies every change of `batch` to `table`, in order: no value deletes the key. In the session's transaction
+    /// it comes to the same as one write for each, but takes less time; outside one the batch is a transaction of its own, as
+    /// through [`Table::apply`].
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # let session = connection.open_session()?;
+    /// session.begin()?;
+    /// session.apply(&stock, &[("ham", Some("3")), ("eggs", Some("12"))])?;
+    /// session.apply(&stock, &[("ham", None::<&str>)])?;
+    /// session.commit()?;
+    /// assert_eq!(stock.len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Table::apply`]; in a transaction as [`Transaction::apply`](crate::Transaction::apply).
+    pub fn apply<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        table: &Table,
+        batch: &[(K, Option<V>)],
+    ) -> Result<()> {
+        self.core().apply(table.handle(), batch)
     }
 
     /// A cursor over table `name`, on no record yet.

@@ -276,6 +276,36 @@ impl<'s> Transaction<'s> {
         self.session.core().remove(table.handle(), key)
     }
 
+    /// Applies every change of `batch`, in order: no value deletes the key. It comes to the same as one call for each,
+    /// and takes less time where the rows are not in the processor's cache or not in memory: what several rows need
+    /// is fetched at once.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let connection = rshelve::Connection::open(folder.path().join("spam"), Default::default())?;
+    /// # let stock = connection.create_table("stock", &Default::default())?;
+    /// # for key in [b"a", b"b", b"c"] {
+    /// #     stock.insert(key, b"1")?;
+    /// # }
+    /// connection.transaction(|transaction| {
+    ///     transaction.apply(&stock, &[("a", None), ("b", Some("2")), ("d", Some("4"))])
+    /// })?;
+    /// assert!(!stock.contains(b"a")?);
+    /// assert_eq!(stock.len()?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert), and the transaction can only be rolled back then; but a key or value that is too long
+    /// is refused before anything is done.
+    pub fn apply<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        table: &Table,
+        batch: &[(K, Option<V>)],
+    ) -> Result<()> {
+        self.session.apply(table, batch)
+    }
+
     /// Deletes every row of a range of keys.
     ///
     /// ```

@@ -45,13 +45,21 @@ impl Store for Ours {
     fn write(
         &self,
         commit: Commit,
-        _access: Access,
+        access: Access,
         body: &mut dyn FnMut(&mut dyn Writer) -> Outcome<()>,
     ) -> Outcome<()> {
         let session = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         session.begin()?;
-        let outcome =
-            session.open_cursor(TABLE).map_err(Into::into).and_then(|mut cursor| body(&mut cursor));
+        let outcome = match access {
+            Access::Blind => {
+                let mut batch = Batch::new(&session, &self.table);
+                body(&mut batch).and_then(|()| batch.flush())
+            }
+            Access::ReadWrite => session
+                .open_cursor(TABLE)
+                .map_err(Into::into)
+                .and_then(|mut cursor| body(&mut cursor)),
+        };
         if let Err(error) = outcome {
             session.rollback()?;
             return Err(error);
@@ -112,6 +120,66 @@ impl Store for Ours {
         let Self { connection, table, writer } = *self;
         drop((table, writer));
         Ok(connection.close()?)
+    }
+}
+
+/// Rows of a batch that are applied together.
+const BATCH_ROWS: usize = 256;
+
+/// Writes of one transaction, handed over some at a time.
+struct Batch<'t> {
+    session: &'t Session,
+    table: &'t Table,
+    /// Keys and values, one after the other.
+    bytes: Vec<u8>,
+    /// Where each row's key ends, and its value if it has one.
+    ends: Vec<(usize, Option<usize>)>,
+}
+
+impl<'t> Batch<'t> {
+    fn new(session: &'t Session, table: &'t Table) -> Self {
+        Self { session, table, bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    fn add(&mut self, key: &[u8], value: Option<&[u8]>) -> Outcome<()> {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.ends.push((key_end, value.map(|_| self.bytes.len())));
+        if self.ends.len() == BATCH_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Outcome<()> {
+        let mut start = 0;
+        let rows: Vec<_> = (self.ends.iter())
+            .map(|(key_end, end)| {
+                let row = (&self.bytes[start..*key_end], end.map(|end| &self.bytes[*key_end..end]));
+                start = end.unwrap_or(*key_end);
+                row
+            })
+            .collect();
+        self.session.apply(self.table, &rows)?;
+        self.bytes.clear();
+        self.ends.clear();
+        Ok(())
+    }
+}
+
+impl Writer for Batch<'_> {
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> Outcome<()> {
+        self.add(key, Some(value))
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Outcome<()> {
+        self.add(key, None)
+    }
+
+    fn pop(&mut self, _end: End, _visit: Visit<'_>) -> Outcome<bool> {
+        Err("a batch does not read".into())
+    }
+
+    fn retain(&mut self, _keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Outcome<()> {
+        Err("a batch does not read".into())
     }
 }
 

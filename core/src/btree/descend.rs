@@ -229,7 +229,7 @@ impl Tree {
                 && let Some(slot) = slots.next()
             {
                 let leaf = index.child(slot);
-                if matches!(leaf.state(&guard), State::Disk | State::Remnant)
+                if leaf.state(&guard).is_on_disk()
                     && let Some(address) = leaf.home().address
                 {
                     bytes += u64::from(address.len_bytes());
@@ -237,6 +237,8 @@ impl Tree {
                 }
                 count += 1;
             }
+            // The disk may take its time, and index pages that left are not freed meanwhile.
+            drop(guard);
             self.shared.blocks.will_read(&blocks);
             return which.start - 1 + count;
         }

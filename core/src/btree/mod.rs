@@ -8,6 +8,7 @@
 //! transaction but by its id and view, no log, and no other tree.
 #![forbid(unsafe_code)]
 
+mod approach;
 mod bulk;
 mod descend;
 mod free;
@@ -37,6 +38,7 @@ use crate::reclaim::{HazardDomain, HazardSlot};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, epoch};
 
+pub use approach::KEYS_AT_ONCE;
 pub use bulk::BulkLoad;
 pub use descend::Target;
 pub use load::{Loads, is_sample};

@@ -223,8 +223,9 @@ impl Inner {
         }
     }
 
+    /// The same where it is full.
     #[cold]
-    fn wait_for_room(&self, timeout: Duration) -> Result<()> {
+    pub(super) fn wait_for_room(&self, timeout: Duration) -> Result<()> {
         self.shared.stats.cache_waits.bump();
         let start = Instant::now();
         let mut fruitless = 0;

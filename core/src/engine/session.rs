@@ -20,6 +20,7 @@ use crate::base::ids::TxnId;
 use crate::base::options::KEY_BYTES_MAX;
 use crate::block::overflow::{OverflowRef, read_value};
 use crate::btree::{Position, Tree};
+use crate::cache::Pressure;
 use crate::mvcc::{ReadView, SnapshotGuard, Transactions};
 use crate::page::{Lookup, PinnedLeaf, Settled, ValueRef};
 use crate::sync::Arc;
@@ -29,6 +30,8 @@ use crate::txn::{Existing, Transaction, Write, Wrote, WroteAtOnce, write_at_once
 pub struct Session {
     inner: Arc<Inner>,
     pin: PinnedLeaf,
+    /// The pages of a batch's next keys; kept for their slots.
+    ahead: Vec<PinnedLeaf>,
     transaction: Option<Transaction>,
     /// For writes that are transactions of their own; kept for its buffers.
     alone: Option<Transaction>,
@@ -70,6 +73,7 @@ impl Session {
         Self {
             inner,
             pin,
+            ahead: Vec::new(),
             transaction: None,
             alone: None,
             record: Vec::new(),
@@ -299,7 +303,7 @@ impl Session {
         check_lengths(key, value)?;
         self.refuse_weak()?;
         let write = Write { key, value, wanted };
-        let outcome = match self.inner.make_room(self.timeout) {
+        let outcome = match self.make_room() {
             Err(error) => Err(error),
             Ok(()) if self.transaction.is_some() => {
                 if value.is_some() {
@@ -390,6 +394,19 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Waits until the cache has room. What is pinned ahead could not leave meanwhile.
+    fn make_room(&mut self) -> Result<()> {
+        if self.inner.shared.cache.pressure() < Pressure::Full {
+            return Ok(());
+        }
+        self.release_ahead();
+        self.inner.wait_for_room(self.timeout)
+    }
+
+    fn release_ahead(&mut self) {
+        self.ahead.iter_mut().for_each(PinnedLeaf::release);
     }
 
     /// Cursors that are under way see what their own session wrote: the next read takes a new snapshot.

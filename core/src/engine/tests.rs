@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::Engine;
 use super::compact::move_leaves;
 use super::verify_on;
+use super::{Engine, Isolation};
 use crate::base::error::{Error, RollbackReason};
-use crate::base::options::{DatabaseOptions, OpenMode, TableOptions};
+use crate::base::options::{DatabaseOptions, KEY_BYTES_MAX, OpenMode, TableOptions};
 use crate::block::{Destination, Extent};
 use crate::btree::{Fold, Landing, Prepared, Target, Writer};
 use crate::io::memory::MemoryStorage;
@@ -334,6 +334,50 @@ fn batch_that_waited_too_long_leaves_nothing() {
     first.commit().expect("it commits");
     assert_eq!(session.rows(&table), 1);
     assert_eq!(read(&engine, 0), None);
+}
+
+#[test]
+fn batch_inside_a_transaction_is_a_part_of_it() {
+    let engine = open(&MemoryStorage::new(), OpenMode::Create);
+    let table = engine.create_table("main", &TableOptions::default()).expect("it is created");
+    let mut session = engine.session().expect("a session opens");
+    session.begin().expect("it begins");
+    session.apply(&table, &changes(0..1000, 1)).expect("it is written");
+    let long = vec![0; KEY_BYTES_MAX + 1];
+    let refused = session.apply(&table, &[(&b"k"[..], Some(b"v")), (&long, Some(b"v"))]);
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+    assert_eq!((session.rows(&table), read(&engine, 0)), (1000, None));
+    session.commit().expect("nothing of what was refused was done");
+    session.begin().expect("it begins");
+    session.apply(&table, &changes(500..1500, 2)).expect("it is written");
+    session.rollback().expect("it is rolled back");
+    assert_eq!((session.rows(&table), read(&engine, 500)), (1000, Some(vec![1])));
+}
+
+#[test]
+fn batch_that_conflicts_inside_a_transaction_fails_it() {
+    let engine = open(&MemoryStorage::new(), OpenMode::Create);
+    let table = engine.create_table("main", &TableOptions::default()).expect("it is created");
+    let [mut first, mut second] = [(); 2].map(|()| engine.session().expect("a session opens"));
+    first.begin().expect("it begins");
+    second.begin().expect("it begins");
+    first.put(&table, &7_u32.to_be_bytes(), &[1]).expect("it is written");
+    let outcome = second.apply(&table, &changes(0..10, 2));
+    assert!(matches!(outcome, Err(Error::Rollback { .. })), "{outcome:?}");
+    assert!(second.commit().is_err(), "a part of the batch is no transaction");
+    first.commit().expect("it commits");
+    assert_eq!((first.rows(&table), read(&engine, 0)), (1, None));
+}
+
+#[test]
+fn weak_session_applies_no_batch() {
+    let engine = open(&MemoryStorage::new(), OpenMode::Create);
+    let table = engine.create_table("main", &TableOptions::default()).expect("it is created");
+    let mut session = engine.session().expect("a session opens");
+    session.begin_with(Isolation::ReadCommitted).expect("it begins");
+    let refused = session.apply(&table, &changes(0..10, 2));
+    assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
+    session.rollback().expect("it ends");
 }
 
 /// Two batches over the same keys in opposite orders wait for each other; neither may fail.

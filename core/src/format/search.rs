@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::image::PageImage;
 use super::key::{HEAD_BYTES, KeyRest};
+use crate::sync::{CACHE_LINE_BYTES, prefetch};
 
 /// How many parts a range of heads is cut into per step. The seven heads between the parts are
 /// loaded side by side, not one after the other, which is what counts when they are not in the
@@ -67,6 +68,25 @@ impl PageImage {
             Some(Ordering::Less) => None,
             Some(Ordering::Equal) => Some(self.search_cells(low, &rest)),
             Some(Ordering::Greater) | None => Some(Err(low)),
+        }
+    }
+
+    /// Asks the processor for what [`search`](Self::search) will look at, as far as that can be told before any of it
+    /// has come.
+    #[inline]
+    pub fn prefetch_place(&self, key: &[u8]) {
+        prefetch(self.prefix().as_ptr());
+        let heads = self.heads();
+        let head = KeyRest::of(key, self.prefix_len as usize).head;
+        match self.guess.range(head, heads.len()) {
+            Some(window) => {
+                let lines = window.clone().step_by(CACHE_LINE_BYTES / HEAD_BYTES);
+                let slots = lines.chain([window.end]);
+                slots.filter_map(|slot| heads.get(slot)).for_each(|head| prefetch(head));
+            }
+            None => (1..PARTS)
+                .filter_map(|part| heads.get(part * (heads.len() / PARTS)))
+                .for_each(|head| prefetch(head)),
         }
     }
 

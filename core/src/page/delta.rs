@@ -18,13 +18,16 @@ use crate::format::key_head;
 use crate::memory::Arena;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sync::life::Life;
-use crate::sync::{is_left_out, ordering};
+use crate::sync::{CACHE_LINE_BYTES, is_left_out, ordering, prefetch};
 
 /// How many entries the first array holds; each next one doubles.
 #[cfg(not(any(loom, shuttle)))]
 const CAPACITY_FIRST: usize = 8;
 #[cfg(any(loom, shuttle))]
 const CAPACITY_FIRST: usize = 1;
+
+/// So many cache lines of heads are asked for ahead: a list is seldom longer.
+const HEAD_LINES_MOST: usize = 8;
 
 /// A key that changed, and its versions.
 pub struct Entry {
@@ -108,6 +111,21 @@ impl Delta {
         let entries = unsafe { entries.as_ref() }?;
         entries.life.touch();
         Some(entries)
+    }
+
+    /// Asks the processor for what says where the entries are.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        // Relaxed: what it leads to is not looked at.
+        prefetch(self.entries.load(Ordering::Relaxed));
+    }
+
+    /// Asks the processor for the entries' heads.
+    #[inline]
+    pub(super) fn prefetch_heads(&self) {
+        let heads = self.entries().map_or(&[][..], Entries::heads);
+        let lines = heads.iter().step_by(CACHE_LINE_BYTES / size_of::<u64>());
+        lines.take(HEAD_LINES_MOST).for_each(|head| prefetch(head));
     }
 
     /// How many keys changed.

@@ -8,8 +8,8 @@ use std::ptr::NonNull;
 use super::reference::PageRef;
 use crate::cache::{Cache, Charge};
 use crate::format::PageImage;
-use crate::sync::Arc;
 use crate::sync::life::{Life, Mortal};
+use crate::sync::{Arc, CACHE_LINE_BYTES, prefetch};
 
 /// What becomes of an index's children when it is replaced or leaves memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,19 @@ impl Index {
         let child = unsafe { self.children[slot].as_ref() };
         child.life().touch();
         child
+    }
+
+    /// Asks the processor for the index itself.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(std::ptr::from_ref(self));
+        prefetch(std::ptr::from_ref(self).wrapping_byte_add(CACHE_LINE_BYTES));
+    }
+
+    /// Asks the processor for what names the child numbered `slot`.
+    #[inline]
+    pub fn prefetch_child(&self, slot: usize) {
+        prefetch(self.children.as_ptr().wrapping_add(slot));
     }
 
     /// The number of the child where `key` belongs.

@@ -251,8 +251,10 @@ impl<'p> Latched<'p> {
         if self.leaf.detours.load(Ordering::Relaxed) != 0 {
             self.leaf.detours.store(0, Ordering::Relaxed);
         }
+        // Relaxed: the latch orders it; only its holders write this, so that a load and a store will do.
+        let changes = self.leaf.changes.load(Ordering::Relaxed);
         // Release: pairs with the Acquire in `Leaf::changes`.
-        self.leaf.changes.fetch_add(1, Ordering::Release);
+        self.leaf.changes.store(changes + 1, Ordering::Release);
         self.charge_arena();
     }
 

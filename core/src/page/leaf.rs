@@ -23,7 +23,7 @@ use crate::format::{Cell, PageImage, Tag, common_prefix, key_head};
 use crate::memory::{Arena, Owned, PageMemory, Sparse};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use crate::sync::life::{Life, Mortal};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, CACHE_LINE_BYTES, Mutex, prefetch};
 
 /// The keys that belong to a leaf: `low..high`, without end when there is no `high`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,6 +135,9 @@ const ORDER_LEAST: usize = 4;
 const ORDER_LEAST: usize = 2;
 /// What a leaf and its allocations take beside image and arena.
 pub(super) const OVERHEAD_BYTES: u64 = std::mem::size_of::<Leaf>() as u64 + 64;
+
+/// What a change takes of the arena, about, if it is not long.
+const CHANGE_BYTES: usize = 256;
 
 /// What a view finds for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -402,15 +405,36 @@ impl Leaf {
     /// Asks the processor for what [`cool`](Self::cool) looks at. The leaf may be gone meanwhile.
     #[inline]
     pub(super) fn prefetch_heat(leaf: NonNull<Self>) {
-        let heat = leaf.as_ptr().wrapping_byte_add(offset_of!(Self, heat)).cast::<i8>();
-        #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
-        // SAFETY: a prefetch of any address changes nothing that a program can see, and never fails.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(heat);
+        prefetch(leaf.as_ptr().wrapping_byte_add(offset_of!(Self, heat)));
+    }
+
+    /// Asks the processor for the leaf itself, which may be gone meanwhile.
+    #[inline]
+    pub(super) fn prefetch(leaf: NonNull<Self>) {
+        for line in (0..size_of::<Self>()).step_by(CACHE_LINE_BYTES) {
+            prefetch(leaf.as_ptr().wrapping_byte_add(line));
         }
-        #[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
-        let _ = heat;
+    }
+
+    /// Asks the processor for what a write to `key` looks at next, given the leaf itself.
+    #[inline]
+    pub fn prefetch_place(&self, key: &[u8]) {
+        self.delta.prefetch();
+        self.image.prefetch_place(key);
+        prefetch(self.range.low.as_ptr());
+        if let Some(high) = &self.range.high {
+            prefetch(high.as_ptr());
+        }
+    }
+
+    /// Asks the processor for what a write looks at after that: the heads of what changed, and where the change goes. For
+    /// a moment this takes the latch, if nobody has it.
+    #[inline]
+    pub fn prefetch_changes(&self) {
+        self.delta.prefetch_heads();
+        if let Some(writer) = self.writer.try_lock() {
+            writer.arena.prefetch_free(CHANGE_BYTES);
+        }
     }
 
     /// Whether a row of it was read more than once since this was asked last: if no row can stay without it, it should.

@@ -89,6 +89,12 @@ impl PinnedLeaf {
         self.remnant.is_some()
     }
 
+    /// Each holds what the other held; what they wanted lately stays where it was.
+    pub fn swap_page(&mut self, other: &mut Self) {
+        std::mem::swap(self, other);
+        std::mem::swap(&mut self.misses, &mut other.misses);
+    }
+
     /// What whoever holds this wanted lately that was not in memory.
     pub fn misses(&mut self) -> &mut Misses {
         &mut self.misses

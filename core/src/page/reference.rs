@@ -222,6 +222,13 @@ pub enum State<'g> {
     Dead,
 }
 
+impl State<'_> {
+    /// Whether the page itself has to be read in, and nobody does yet.
+    pub fn is_on_disk(&self) -> bool {
+        matches!(self, Self::Disk | Self::Remnant)
+    }
+}
+
 impl PageRef {
     /// A reference to a page on disk, with `level` levels of pages below.
     pub fn on_disk(home: Home, level: u8) -> Box<Self> {
@@ -297,6 +304,12 @@ impl PageRef {
             Leaf::prefetch_heat(leaf);
         }
         leaf.is_some() || self.remnant().is_some()
+    }
+
+    /// Asks the processor for the leaf that is in memory here, if one is.
+    #[inline]
+    pub fn prefetch_leaf(&self) {
+        self.leaf().into_iter().for_each(Leaf::prefetch);
     }
 
     fn store_word(&self, page: *mut u8, tag: usize) {

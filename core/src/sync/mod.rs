@@ -21,6 +21,7 @@ mod imp;
 pub mod epoch;
 pub mod life;
 mod padded;
+mod prefetch;
 mod shard;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) mod waits;
@@ -61,4 +62,5 @@ pub use imp::{Arc, Condvar, Mutex, MutexGuard, atomic};
 #[cfg(not(loom))]
 pub use imp::{RwLock, RwLockReadGuard, Weak, thread};
 pub use padded::Padded;
+pub use prefetch::{CACHE_LINE_BYTES, prefetch};
 pub use shard::{Sharded, thread_number};

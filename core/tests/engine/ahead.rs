@@ -141,3 +141,21 @@ fn point_reads_and_short_ranges_announce_next_to_nothing() {
     let read = calls.iter().filter(|call| matches!(call, Call::Read(_))).count();
     assert!(announced < read, "{announced} announced, {read} read");
 }
+
+#[test]
+fn batch_announces_what_it_will_read() {
+    let (storage, engine) = filled();
+    let main = engine.table("main").expect("a table");
+    let mut session = engine.session().expect("a session");
+    let batch: Vec<_> = (0..ROWS).step_by(7).map(|key| (key.to_be_bytes(), Some([1]))).collect();
+    let rows = session.rows(&main);
+    storage.hook.take_calls();
+    session.apply(&main, &batch).expect("it is applied");
+    let (foreseen, met) = check_calls(&storage.hook.take_calls());
+    // The parents are met, and leaves that keys wanted which came up with the parent still on disk, or alone.
+    assert!(foreseen > 100 && met < foreseen / 4, "{foreseen} announced, {met} not");
+    session.apply(&main, &batch).expect("it is applied");
+    let calls = storage.hook.take_calls();
+    assert!(calls.is_empty(), "{calls:?}");
+    assert_eq!(session.rows(&main), rows);
+}

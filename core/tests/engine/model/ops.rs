@@ -101,6 +101,12 @@ pub enum Op {
         step: u16,
         value: Value,
     },
+    /// Many rows in one call; those without a value are removed.
+    Batch {
+        session: usize,
+        table: usize,
+        rows: Vec<(Key, Option<Value>)>,
+    },
     Clear {
         session: usize,
         table: usize,
@@ -216,6 +222,10 @@ fn what() -> impl Strategy<Value = What> {
     ]
 }
 
+fn batch() -> impl Strategy<Value = Vec<(Key, Option<Value>)>> {
+    prop::collection::vec((key(), prop::option::weighted(0.7, small_value())), 0..60)
+}
+
 fn step() -> impl Strategy<Value = Move> {
     prop_oneof![
         6 => Just(Move::Next),
@@ -238,6 +248,8 @@ fn op() -> impl Strategy<Value = Op> {
                 session, table, from, count, step, value,
             }
         ),
+        8 => (session(), table(), batch())
+            .prop_map(|(session, table, rows)| Op::Batch { session, table, rows }),
         5 => (session(), table(), 0..400_u16, 1..300_u16)
             .prop_map(|(session, table, from, count)| Op::Clear { session, table, from, count }),
         2 => (session(), table(), any::<bool>())

@@ -10,7 +10,7 @@ use rshelve_core::engine::{Engine, OpenTable, Session};
 use rshelve_core::io::memory::MemoryStorage;
 use rshelve_core::{Error, Result};
 
-use super::ops::{Move, Op, SESSIONS, Setup, TABLES, Value, What, table_options};
+use super::ops::{Key, Move, Op, SESSIONS, Setup, TABLES, Value, What, table_options};
 use super::world::{Expected, Named, Wants, World};
 use crate::audit::unreached_bytes;
 use crate::harness::{Rows, check_rows, database, open, read_all, show};
@@ -63,6 +63,7 @@ impl Runner {
                     self.write(*session, *table, &key, What::Put(value));
                 }
             }
+            Op::Batch { session, table, rows } => self.batch(*session, *table, rows),
             Op::Clear { session, table, from, count } => {
                 for number in *from..from + count {
                     let key = super::ops::Key::Number(number).bytes();
@@ -154,6 +155,49 @@ impl Runner {
             _ => panic!("{what:?} of {} came to {outcome:?}, expected {expected:?}", show(key)),
         }
         self.world.wrote(session, &named, key, value.map(Into::into), &expected);
+        self.count(session, &table, &named);
+    }
+
+    fn batch(&mut self, session: usize, table: usize, rows: &[(Key, Option<Value>)]) {
+        let Some((table, named)) = self.open_table(table) else { return };
+        let wants =
+            |value: &Option<_>| if value.is_some() { Wants::Either } else { Wants::Present };
+        let rows: Vec<(Vec<u8>, Option<Vec<u8>>)> =
+            rows.iter().map(|(key, value)| (key.bytes(), value.map(Value::bytes))).collect();
+        let outcome = self.sessions[session].0.apply(&table, &rows);
+        let is_inside = self.world.sessions[session].transaction.is_some();
+        if cache_is_full(&outcome) {
+            // How far it came is not known, and the transaction cannot be committed.
+            return if is_inside {
+                self.rollback(session)
+            };
+        }
+        let expect = |world: &World, (key, value): &(Vec<u8>, Option<Vec<u8>>)| {
+            world.expect(session, &named, key, wants(value))
+        };
+        let conflicts = |row| matches!(expect(&self.world, row), Expected::Conflict);
+        if !is_inside && rows.iter().any(conflicts) {
+            assert!(matches!(outcome, Err(Error::Rollback { .. })), "{outcome:?}");
+            return self.count(session, &table, &named);
+        }
+        let mut expected_outcome = Expected::Unwanted;
+        for row in &rows {
+            expected_outcome = expect(&self.world, row);
+            let value = row.1.as_deref().map(Into::into);
+            self.world.wrote(session, &named, &row.0, value, &expected_outcome);
+            if matches!(expected_outcome, Expected::Conflict | Expected::Refused) {
+                break;
+            }
+        }
+        match (&expected_outcome, &outcome) {
+            (Expected::Conflict, Err(Error::Rollback { .. })) => {}
+            (Expected::Refused, Err(Error::Invalid { .. })) => {}
+            (Expected::Done(_) | Expected::Unwanted, Ok(())) => {}
+            _ => panic!("a batch came to {outcome:?}, expected {expected_outcome:?}"),
+        }
+        if !is_inside {
+            self.world.sessions[session].snapshot = None;
+        }
         self.count(session, &table, &named);
     }
 
